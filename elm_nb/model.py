@@ -10,7 +10,7 @@ __all__ = ['SMOLLM2', 'ModelError', 'cache_folder', 'fetch_smollm2', 'find_model
 
 # %% ../nbs/09_model.ipynb #eb783135
 import copy, hashlib, json, os, subprocess, sys, tempfile, zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -184,15 +184,18 @@ AttentionInterface.register('elm_nb_suffix', _attend)
 
 # %% ../nbs/09_model.ipynb #4eea88ef
 @torch.inference_mode()
-def _prefill(self, head, prompt):
+def _prefill(self, pieces):
     "(cache, logits of the next token) after a prompt"
-    encode = lambda text: torch.tensor([self.tokenizer.encode(text, add_special_tokens=False)], device=self.model.device)
-    if getattr(self, '_head', (None,))[0] != head:
-        cache = DynamicCache(config=self.model.config)
-        if head: self.model(encode(head), past_key_values=cache, logits_to_keep=1)
-        self._head = head, cache
-    cache, ids = copy.deepcopy(self._head[1]), encode(prompt)
-    return cache, self.model(ids, past_key_values=cache, logits_to_keep=1).logits[:,-1]
+    known, self._known = getattr(self, '_known', []), []
+    cache, logits = DynamicCache(config=self.model.config), None
+    for i,piece in enumerate(pieces):
+        if i < len(known) and known[i][0] == piece: _,cache,logits = known[i]
+        else:
+            known, cache = [], copy.deepcopy(cache)
+            ids = torch.tensor([self.tokenizer.encode(piece, add_special_tokens=False)], device=self.model.device)
+            logits = self.model(ids, past_key_values=cache, logits_to_keep=1).logits[:,-1]
+        self._known.append((piece, cache, logits))
+    return cache, logits
 
 def _draw(logits, temperature, top_p, generator):
     "One token for each row"
@@ -214,21 +217,22 @@ class Sample:
 @patch
 @torch.inference_mode()
 def sample(self:LanguageModel,
-    prompt:str,              # What to continue; it should not end in white space, which is one token with what follows
+    prompt:str|Sequence[str],# What to continue, perhaps in pieces; none should end in white space, which is one token with what follows
     n:int,                   # How many continuations
     max_tokens:int=256,      # Longest continuation
     temperature:float=1.0,   # 0 takes the likeliest token every time
     top_p:float=1.0,         # Draw among the likeliest tokens that have this much probability together
     stop:Callable[[str],bool]=None, # Is a text finished? Called after every token
-    seed:int=0,              # The same seed gives the same samples
-    head:str=''              # Text before the prompt that is the same in many calls
+    seed:int=0               # The same seed gives the same samples
 )->list[Sample]: # `n` of them
     "Continue one prompt `n` times"
-    length = len(self.tokenizer.encode(head + prompt, add_special_tokens=False))
+    pieces = [p for p in ([prompt] if isinstance(prompt, str) else prompt) if p]
+    length = sum(len(self.tokenizer.encode(p, add_special_tokens=False)) for p in pieces)
+    if not length: raise ValueError('there is nothing to continue: the prompt is empty')
     if length + max_tokens > self.context: raise ModelError(f'{length} tokens of prompt and {max_tokens} to sample do not fit into the context of {self.context}')
     generator = torch.Generator(self.model.device).manual_seed(seed)
     self.model.set_attn_implementation('sdpa')
-    cache, logits = _prefill(self, head, prompt)
+    cache, logits = _prefill(self, pieces)
     self.model.set_attn_implementation('elm_nb_suffix')
     suffix, logits = _Suffix(cache, n, max_tokens), logits.expand(n, -1)
     written, ended, alive = [[] for _ in range(n)], ['length']*n, list(range(n))
