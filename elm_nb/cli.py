@@ -7,8 +7,8 @@ Docs: https://elm-nb.github.io/elm_nb/cli.html.md"""
 # %% auto #0
 __all__ = ['COMMANDS', 'elm_evolve', 'elm_resume', 'elm_show', 'main']
 
-# %% ../nbs/19_cli.ipynb #7f9e29ae
-import sys
+# %% ../nbs/19_cli.ipynb #c040f77b
+import sqlite3, sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from fastcore.script import call_parse, parse_cli
 from .domain import find_domain
 from .evolve import KNOWN_ERRORS, EvolveConfig, resume, start
 from .model import SMOLLM2
-from .run import Run, report
+from .run import Run, RunError, report
 
 # %% ../nbs/19_cli.ipynb #0ff86fc3
 @call_parse
@@ -65,6 +65,8 @@ def elm_show(
 def _guarded(action, folder):
     "Do something with a run; a stop by the user says how to go on"
     try: action()
+    except (OSError, sqlite3.Error) as error:
+        raise RunError(f'{folder}: {error}; what was logged before is safe; mend that, then go on with: elm resume {folder}') from error
     except KeyboardInterrupt:
         print(f'\nStopped. Everything up to the last full iteration is in {folder}; go on with: elm resume {folder}', file=sys.stderr)
         raise SystemExit(130) from None
@@ -84,6 +86,7 @@ def main():
         print('usage: elm COMMAND [options]\n\n' + '\n'.join(f'  elm {n:8} {c.__doc__}' for n,c in COMMANDS.items()) + '\n\nelm COMMAND --help lists the options.')
         raise SystemExit(0 if name in ('-h', '--help') else f'elm: there is no command {name!r}')
     sys.argv = [f'elm {name}', *sys.argv[2:]]
+    sys.path.insert(0, str(Path.cwd())) # for a domain of one's own in this folder
     args, options, _ = parse_cli(COMMANDS[name])
     try: COMMANDS[name](*args, **options)
     except KNOWN_ERRORS as error: raise SystemExit(f'elm {name}: {" ".join(str(error).split())}') from None

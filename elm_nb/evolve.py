@@ -91,15 +91,15 @@ def evolve(
         archive, evaluations = replay([first], domain.axes), 1
         if run: run.append([first], archive, 0.)
     done = entries[-1].iteration if entries else 0
-    bar = tqdm(total=iterations*parents*children, initial=evaluations-1, unit='evaluation', disable=not accelerator.is_main_process)
-    for iteration in range(done+1, iterations+1):
-        start = perf_counter()
-        new = _iteration(iteration, archive, evaluations, domain, mutator, parents, children, seed, accelerator)
-        evaluations += len(new)
-        if run: run.append(new, archive, perf_counter()-start)
-        bar.set_postfix(niches=archive.niches, QD=f'{archive.qd_score:.0f}', max=f'{archive.best.fitness:.1f}', refresh=False)
-        bar.update(len(new))
-    bar.close()
+    hidden = {} if accelerator.is_main_process else {'disable': True} # otherwise left to the environment variable TQDM_DISABLE
+    with tqdm(total=iterations*parents*children, initial=evaluations-1, unit='evaluation', **hidden) as bar:
+        for iteration in range(done+1, iterations+1):
+            start = perf_counter()
+            new = _iteration(iteration, archive, evaluations, domain, mutator, parents, children, seed, accelerator)
+            evaluations += len(new)
+            if run: run.append(new, archive, perf_counter()-start)
+            bar.set_postfix(niches=archive.niches, QD=f'{archive.qd_score:.0f}', max=f'{archive.best.fitness:.1f}', refresh=False)
+            bar.update(len(new))
     return archive
 
 # %% ../nbs/12_evolve.ipynb #e60762e5
@@ -187,8 +187,8 @@ def start(
         if not errors.empty(): raise errors.get() from None
         raise
     finally:
+        for p in workers.processes: p.join(3) # Ctrl-C reaches them, too
         for p in workers.processes: p.kill()
-        for p in workers.processes: p.join()
 
 # %% ../nbs/12_evolve.ipynb #b8a03004
 def resume(

@@ -109,7 +109,7 @@ class Run:
             raise RunError(f'{self.folder} is not empty and not the folder of a run; choose another --out')
         self.folder.mkdir(parents=True, exist_ok=True)
         self.lock = FileLock(self.folder/'run.lock')
-        try: self.lock.acquire(timeout=0)
+        try: self.lock.acquire(timeout=3) # a process that was just killed may take a moment to let go
         except Timeout as error: raise RunError(f'{self.folder} is in use by another process; wait for it or choose another --out') from error
         if not (self.folder/'config.json').exists(): return _write_json(self.folder/'config.json', {**config, 'version': __version__})
         found = {k: v for k,v in read_config(self.folder).items() if k != 'version'}
@@ -161,7 +161,8 @@ def extend(self:Run,
 ):
     "Ask for more iterations, and close"
     with self:
-        if iterations < self.config['iterations']: raise RunError(f'{self.folder} was asked for {self.config["iterations"]} iterations; more can be asked for, not {iterations}')
+        asked = self.config['iterations']
+        if iterations < asked: raise RunError(f'{self.folder} was asked for {asked} iterations; more can be asked for, not {iterations}')
         _write_json(self.folder/'config.json', {**self.config, 'iterations': iterations})
 
 # %% ../nbs/11_run.ipynb #141576fc
@@ -216,15 +217,17 @@ def report(
     proposed = [(name, [e for e in children if belongs(e)]) for name,belongs in _outcomes.items()]
     rows = [(name, f'{share:.1%}') for name,share in shares(entries).items()]
     c = run.config
-    return page(f'Evolution of {c.get("seed_program", "a program")} by {c.get("mutator", "a mutator")}', [
+    return page(f'Evolution of {c.get("seed_program", "a program")} with the {c.get("mutator", "")} mutator', [
         ('cards', [_card(domain, 'Seed program', entries[0]), _card(domain, 'Champion of the run', best)]),
         ('text', f'{len(children)} evaluations in {sum(seconds):.0f} seconds filled {archive.niches} niches. The QD score, '
             f'which is the sum of all champions\' fitness, is {archive.qd_score:.1f}. The best fitness went from {entries[0].fitness:.2f} to {best.fitness:.2f}.'),
         ('heading', 'What was proposed'), ('html', table_html(('of all evaluations', 'share'), rows)),
         *[part for name,found in proposed for part in
-            [('subheading', f'{name.capitalize()}: {len(found)}'), ('html', ''.join(_example(e) for e in found[:examples]))]],
-        ('heading', 'The map'), ('html', figure_html(heatmap(archive.fitness.reshape(archive.bins), archive.axes), 'Best fitness in each niche')),
-        ('heading', 'The course of the search'), ('html', figure_html(curves({'run': (evaluations, *series)}), 'Niches, QD score and maximum fitness against evaluations')),
+            [('subheading', f'{name.capitalize()}: {len(found)}'), ('html', ''.join(_example(e) for e in found[::-(-len(found)//examples) or 1]))]],
+        ('heading', 'The map'),
+        ('html', figure_html(heatmap(archive.fitness.reshape(archive.bins), archive.axes), 'Best fitness in each niche')),
+        ('heading', 'The course of the search'),
+        ('html', figure_html(curves({'run': (evaluations, *series)}), 'Niches, QD score and maximum fitness against evaluations')),
         ('heading', f'The best {min(gallery, len(champions))} of {len(champions)} champions'),
         ('cards', [_card(domain, f'{i}', champion.item) for i,champion in enumerate(champions[:gallery], 1)]),
         ('heading', 'Configuration'), ('html', table_html(('setting', 'value'), c.items()))])

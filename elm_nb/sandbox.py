@@ -7,11 +7,12 @@ Docs: https://elm-nb.github.io/elm_nb/sandbox.html.md"""
 # %% auto #0
 __all__ = ['Status', 'NUMPY', 'Outcome', 'Sandbox']
 
-# %% ../nbs/04_sandbox.ipynb #0bed9aae
-import re
+# %% ../nbs/04_sandbox.ipynb #55b23a96
+import json, re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, get_args, Literal
+from datetime import datetime
+from typing import Any, Literal
 
 from pydantic_monty import CollectString, Monty, MontyCrashedError, MontyError, MontyRuntimeError, MontySyntaxError
 
@@ -35,7 +36,11 @@ class _Numpy:
         self.floor, self.ceil, self.hypot, self.tanh = math.floor, math.ceil, math.hypot, math.tanh
         self.arctan, self.arctan2, self.arcsin, self.arccos = math.atan, math.atan2, math.asin, math.acos
         self.deg2rad, self.radians, self.abs, self.round, self.power = math.radians, math.radians, abs, round, pow
+        self.sinh, self.cosh, self.degrees, self.rad2deg, self.max, self.min, self.sum = math.sinh, math.cosh, math.degrees, math.degrees, max, min, sum
         self.float64, self.float32, self.int64, self.array = float, float, int, list
+    def mean(self, x): return sum(x)/len(x)
+    def zeros(self, n): return [0.0]*n
+    def ones(self, n): return [1.0]*n
     def sign(self, x): return (x > 0) - (x < 0)
     def minimum(self, a, b): return min(a, b)
     def maximum(self, a, b): return max(a, b)
@@ -46,29 +51,31 @@ class _Numpy:
         return [start + i*step for i in range(math.ceil((stop-start)/step))]
     def linspace(self, start, stop, num=50):
         return [start + (stop-start)*i/max(num-1, 1) for i in range(num)]
-np = numpy = _Numpy()
+np = numpy = _numpy = _Numpy()
 '''
 
-_imports = re.compile(r'^([ \t]*)(?:import[ \t]+numpy(?:[ \t]+as[ \t]+(\w+))?|from[ \t]+numpy[ \t]+import[ \t]+([\w \t,]+))[ \t]*$', re.M)
+# possessive quantifiers (++), so that no text takes more than one pass
+_imports = re.compile(r'^([ \t]*+)(?:import[ \t]++numpy(?:[ \t]++as[ \t]++(\w++))?|from[ \t]++numpy[ \t]++import[ \t]++([\w \t,]++))'
+    r'(?=[ \t]*+(?:#|\r?$))', re.M)
 
 def _import_numpy(match):
     indent, alias, names = match.groups()
-    if names is None: return f'{indent}{alias or "numpy"} = np'
+    if names is None: return f'{indent}{alias or "numpy"} = _numpy'
     words = [n.split() for n in names.split(',') if n.strip()]
-    return indent + '; '.join(f'{w[-1]} = np.{w[0]}' for w in words)
+    return indent + '; '.join(f'{w[-1]} = _numpy.{w[0]}' for w in words)
 
-# %% ../nbs/04_sandbox.ipynb #56fc2f68
-_limits = dict(max_feed_duration_secs=0.25, max_memory=32*2**20, max_recursion_depth=200, max_suspensions=1)
-_max_source, _max_print, _max_detail = 32*2**10, 4096, 200
+# %% ../nbs/04_sandbox.ipynb #8d1e9ef5
+_limits = dict(max_feed_duration_secs=0.25, max_memory=32*2**20, max_recursion_depth=200, max_suspensions=1000)
+_policy = {'sleep': 'zero', 'random_start': {'seed': 0}, 'datetime': datetime(2000, 1, 1)} # the same time and chance for every program
+_max_source, _max_print, _max_result, _max_detail = 32*2**10, 2**16, 2**17, 200
 
 def _one_line(text):
-    text = ' '.join(text[:4*_max_detail].split())[:_max_detail]
-    return text.encode(errors='replace').decode()
+    return ''.join(c if c.isprintable() else '?' for c in ' '.join(text[:4*_max_detail].split())[:_max_detail])
 
 # %% ../nbs/04_sandbox.ipynb #90f969aa
 def _verdict(error):
     "The status that an exception of Monty stands for"
-    if isinstance(error, MontyCrashedError): return 'timeout' if error.timed_out else 'memory'
+    if isinstance(error, MontyCrashedError): return 'timeout' if error.timed_out else 'runtime_error'
     if isinstance(error, MontySyntaxError): return 'syntax_error'
     if not isinstance(error, MontyRuntimeError): return 'runtime_error'
     kind, text = type(error.exception()).__name__, str(error)
@@ -90,31 +97,38 @@ class Sandbox:
     def _attempt(self, program, prelude, entry):
         if self.pool is None:
             self.pool = Monty(max_processes=1, request_timeout=1.0, feed_duration_limit_grace=0.25).__enter__()
-        policy = {'sleep': 'zero', 'random_start': {'seed': 0}}
-        with self.pool.checkout(limits=_limits, assert_message_annotations=False, os_policy=policy) as session:
+        with self.pool.checkout(limits=_limits, assert_message_annotations=False, os_policy=_policy) as session:
             try:
                 for source in (NUMPY, prelude): session.feed_run(source)
             except MontyError as error:
-                if _verdict(error) == 'timeout': raise
-                raise ValueError(f'the prelude does not run in the sandbox: {error}') from error
-            for source in (program, f'{entry}()'): result = session.feed_run(source, print_callback=CollectString(_max_print))
-        return result
+                if isinstance(error, MontyCrashedError) or _verdict(error) == 'timeout': raise
+                raise RuntimeError(f'the prelude does not run in the sandbox: {error}') from error
+            for source in (f'{program}\nNone', f'_result = {entry}()'): session.feed_run(source, print_callback=CollectString(_max_print))
+            try: return session.feed_run('from json import dumps\ndumps(_result)')
+            except MontyRuntimeError as error:
+                if _verdict(error) != 'runtime_error': raise
+                raise ValueError(f'the result is not plain data: {error}') from error
 
     def run(self,
         program:str,                  # Source of the program
         prelude:str='',               # Source that is run before it
         entry:str='main',             # Function that is then called, without arguments
-        check:Callable[[Any],Any]=lambda data: data # Makes a trusted value of what the function returned, or raises
+        check:Callable[[Any],Any]=lambda data: data # Makes a trusted value of what the function returned, as JSON can say it, or raises
     )->Outcome:
         "Run a program; whatever it does, the answer is an `Outcome`"
         if len(program) > _max_source: return Outcome('syntax_error', detail=f'longer than {_max_source} characters')
         program = _imports.sub(_import_numpy, program)
         for attempt in (1, 2):
-            try: data = self._attempt(program, prelude, entry)
-            except MontyError as error: outcome = Outcome(_verdict(error), detail=_one_line(str(error)))
+            try: text = self._attempt(program, prelude, entry)
+            except MontyError as error:
+                outcome = Outcome(_verdict(error), detail=_one_line(str(error)))
+                if outcome.status != 'timeout' and not isinstance(error, MontyCrashedError): break
             except UnicodeError as error: return Outcome('syntax_error', detail=_one_line(str(error)))
-            else:
-                try: return Outcome('ok', check(data))
-                except Exception as error: return Outcome('invalid_result', detail=_one_line(f'{error}'))
-            if outcome.status != 'timeout': break
+            except ValueError as error: return Outcome('invalid_result', detail=_one_line(str(error)))
+            else: return self._checked(text, check)
         return outcome
+
+    def _checked(self, text, check):
+        if len(text) > _max_result: return Outcome('invalid_result', detail=f'longer than {_max_result} characters')
+        try: return Outcome('ok', check(json.loads(text)))
+        except Exception as error: return Outcome('invalid_result', detail=_one_line(str(error)))

@@ -69,7 +69,7 @@ def _frames(points, scale, camera, pen):
 
 def _path(values, color, width, seconds):
     first = values.split(';', 1)[0]
-    return (f'<path d="{first}" stroke="{color}" stroke-width="{width}"><animate attributeName="d" dur="{seconds:g}s" '
+    return (f'<path d="{first}" stroke="{color}" stroke-width="{width}" vector-effect="non-scaling-stroke"><animate attributeName="d" dur="{seconds:g}s" '
             f'repeatCount="indefinite" values="{values}"/></path>')
 
 # %% ../nbs/03_show.ipynb #9d0b01c9
@@ -93,11 +93,12 @@ def animate(
     size, name = reach*scale, f'A walker with {walker.mass} joints that comes {rollout.distance:.1f} units in {seconds:g} seconds'
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-size:.0f} {-0.75*size:.0f} {2*size:.0f} {1.5*size:.0f}" width="{width}" '
         f'role="img" aria-label="{name}" fill="none" stroke-linecap="round" stroke-linejoin="round"><title>{name}</title>'
-        f'<g stroke="{GROUND}" stroke-width="3"><path d="{ground}{posts}"/><animateTransform attributeName="transform" type="translate" '
-        f'dur="{seconds:g}s" repeatCount="indefinite" values="{shift}"/></g>'
-        + ''.join(_path(_frames(p[:,ends[kind]], scale, camera, 'L'), color, 4, seconds)
+        f'<g stroke="{GROUND}" stroke-width="2"><path d="{ground}{posts}" vector-effect="non-scaling-stroke"/>'
+        f'<animateTransform attributeName="transform" type="translate" dur="{seconds:g}s" repeatCount="indefinite" values="{shift}"/></g>'
+        + ''.join(_path(_frames(p[:,ends[kind]], scale, camera, 'L'), color, 2.5, seconds)
             for kind,color in ((~swings, FIXED), (swings, SWING)) if kind.any())
-        + _path(_frames(np.stack([p, p], axis=2), scale, camera, 'L'), JOINT, 6, seconds) + '</svg>')
+        + _path(_frames(np.stack([p, p], axis=2), scale, camera, 'L'), JOINT, 7, seconds)
+        + f'<text x="{-0.95*size:.0f}" y="{0.7*size:.0f}" font-size="{size/12:.0f}" fill="{JOINT}">{rollout.distance:.1f} units in {seconds:g} s</text></svg>')
 
 # %% ../nbs/03_show.ipynb #a0cf4b05
 def heatmap(

@@ -122,12 +122,12 @@ def _require(condition, message):
     if not condition: raise InvalidWalker(message)
 
 def _rows(data, key, width, limit):
-    "The rows of `data[key]` once they are known to be a list of at most `limit` tuples of `width` plain numbers"
+    "The rows of `data[key]` once they are known to be a list of at most `limit` rows of `width` plain numbers, the last two within bounds"
     rows = data.get(key)
     _require(type(rows) is list and len(rows) <= limit, f'{key} must be a list of at most {limit} items')
     for row in rows:
-        _require(type(row) is tuple and len(row) == width, f'every item of {key} must be a tuple of {width} numbers')
-        _require(all(type(v) in (int, float) and abs(v) <= WalkerCreator.max_number for v in row),
+        _require(type(row) in (tuple, list) and len(row) == width, f'every item of {key} must be a row of {width} numbers')
+        _require(all(type(v) in (int, float) for v in row) and all(abs(v) <= WalkerCreator.max_number for v in row[-2:]),
             f'the numbers of {key} must be finite and within ±{WalkerCreator.max_number}')
     return rows
 

@@ -1,0 +1,39 @@
+# Two commands do all the set-up: `make elm` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= runs/first
+
+.DEFAULT_GOAL := help
+.PHONY: help elm test readme clean
+
+help: ## What can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
+
+elm: $(VENV)/installed ## Evolve walkers with a language model for a few minutes, and write a page of results
+	$(BIN)/elm evolve --iterations 16 --out $(OUT)
+
+test: $(VENV)/installed-dev ## Run all notebooks and tests
+	PATH="$(abspath $(BIN)):$$PATH" nbdev-test --n-workers 2
+	$(BIN)/python -m pytest -q
+
+readme: $(VENV)/installed-dev ## Write README.md from nbs/index.ipynb
+	$(BIN)/python -m nbconvert --to markdown --stdout --log-level ERROR nbs/index.ipynb \
+		| sed -e 's#](images/#](nbs/images/#g' -e 's#](\([0-9a-z_]*\.html\))#](https://elm-nb.github.io/elm_nb/\1)#g' \
+		| awk '/^```/ { if (!inside && $$0 == "```") $$0 = "```python"; inside = !inside } 1' > README.md
+
+clean: ## Remove the environment
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'elm_nb needs Python 3.11 or later; name one with: make PYTHON=python3.11'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'This Python cannot make environments with pip; on Debian: apt-get install python3-venv'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(BIN)/python settings.ini setup.py pyproject.toml constraints.txt
+	$(BIN)/python -m pip install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,142 @@
+"What users do wrong, and what machines do to them: one line, an exit code, and nothing lost"
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from unittest.mock import patch
+
+import pytest
+
+from elm_nb.cli import main
+from elm_nb.evolve import EvolveConfig
+from elm_nb.model import SMOLLM2
+from elm_nb.run import Run
+
+ELM = [sys.executable, '-c', 'from elm_nb.cli import main; main()']
+
+
+def elm(*arguments):
+    "Exit code of a command run in this process, which is its message if it fails"
+    with patch('sys.argv', ['elm', *map(str, arguments)]):
+        try: main()
+        except SystemExit as end: return end.code
+
+
+def check(message, *parts):
+    assert isinstance(message, str) and '\n' not in message, message
+    for part in parts: assert part in message, message
+
+
+def rows(folder):
+    with Run(folder) as run: return list(run.entries())
+
+
+@pytest.mark.parametrize('arguments, parts', [
+    (['--domain', 'chess'], ["'chess'", 'sodarace']),
+    (['--domain', 'no.such:thing'], ['no.such:thing']),
+    (['--seed-program', 'wheel'], ["'wheel'", 'square, radial, cppn_fixed, cppn_mutable']),
+    (['--mutator', 'magic'], ["'magic'", 'diff and genetic']),
+    (['--children', '0'], ['children is 0', 'at least 1']),
+    (['--seed', '-1'], ['seed is -1']),
+    (['--top-p', '0'], ['top_p']),
+    (['--model', 'nobody/no-such-model'], ["'nobody/no-such-model'", 'no network', SMOLLM2]),
+    (['--model', '/tmp'], ["'/tmp'", 'config.json']),
+    (['--mutator', 'genetic', '--out', '/proc/elm'], ['/proc/elm', 'elm resume']),
+])
+def test_bad_options(arguments, parts, tmp_path):
+    before = set(tmp_path.rglob('*'))
+    check(elm('evolve', '--iterations', 1, '--out', tmp_path/'run', *arguments), *parts)
+    assert set(tmp_path.rglob('*')) == before # no folder is left behind
+
+
+def test_damaged_model(tmp_path, monkeypatch):
+    monkeypatch.setenv('ELM_NB_CACHE', str(tmp_path))
+    folder = tmp_path/SMOLLM2
+    folder.mkdir()
+    (folder/'model.safetensors').write_bytes(b'half a model')
+    (folder/'sha256.json').write_text(json.dumps({'model.safetensors': '0'*64}))
+    check(elm('evolve', '--processes', 1, '--out', tmp_path/'run'), 'model.safetensors', 'is damaged', 'delete')
+
+
+def test_damaged_run(tmp_path):
+    folder = tmp_path/'run'
+    assert elm('evolve', '--mutator', 'genetic', '--iterations', 1, '--processes', 1, '--out', folder) is None
+    for name in ('config.json', 'run.sqlite'):
+        kept = (folder/name).read_bytes()
+        (folder/name).write_bytes(b'\xffnonsense'*200)
+        for command in ('show', 'resume'): check(elm(command, folder), str(folder/name))
+        (folder/name).write_bytes(kept)
+    assert elm('show', folder) is None
+
+
+def test_folder_in_use_or_of_another_run(tmp_path):
+    config, folder = EvolveConfig(mutator='genetic', iterations=1), tmp_path/'run'
+    with Run(folder, asdict(config)):
+        check(elm('evolve', '--mutator', 'genetic', '--iterations', 1, '--out', folder), str(folder), 'in use by another process')
+    check(elm('evolve', '--mutator', 'genetic', '--iterations', 1, '--seed', 5, '--out', folder), 'seed is 0 there and 5 here')
+    (tmp_path/'letters.txt').write_text('mine')
+    check(elm('evolve', '--mutator', 'genetic', '--out', tmp_path), 'is not empty')
+    assert (tmp_path/'letters.txt').read_text() == 'mine'
+
+
+@pytest.mark.parametrize('processes', [1, 2])
+def test_full_disk(processes, tmp_path):
+    "A file may not grow beyond 150 kB, as on a disk that is full; afterwards the run goes on"
+    command = ['evolve', '--mutator', 'genetic', '--iterations', '12', '--processes', str(processes)]
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, resource.RLIM_INFINITY))
+    full = subprocess.run([*ELM, *command, '--out', tmp_path/'run'], preexec_fn=limit, capture_output=True, text=True)
+    assert full.returncode == 1
+    last = full.stderr.strip().splitlines()[-1]
+    check(last, str(tmp_path/'run'), 'is safe', 'elm resume')
+    kept = rows(tmp_path/'run')
+    assert len(kept) > 1
+    assert elm('resume', tmp_path/'run', '--processes', 1) is None
+    assert elm(*command[:-1], 1, '--out', tmp_path/'whole') is None
+    assert rows(tmp_path/'run') == rows(tmp_path/'whole')
+    assert rows(tmp_path/'run')[:len(kept)] == kept
+
+
+@pytest.mark.parametrize('processes', [1, 2])
+def test_ctrl_c(processes, tmp_path):
+    folder = tmp_path/'run'
+    process = subprocess.Popen([*ELM, 'evolve', '--mutator', 'genetic', '--iterations', '10000', '--processes', str(processes), '--out', folder],
+        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (folder/'run.sqlite').exists() or (folder/'run.sqlite').stat().st_size < 100_000: time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT) # what a terminal does
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.strip().splitlines()[-1].endswith(f'go on with: elm resume {folder}') and 'Traceback' not in said
+    n = len(rows(folder))
+    assert n > 1 and (n-1) % 32 == 0
+
+
+
+LETTERS = '''
+from elm_nb.domain import Evaluation
+class Letters:
+    seeds, messages = {'one': 'x = 1 + 2'}, {'Changed the sum.': 1.}
+    axes = {'length': (0, 20, 10)}
+    def evaluate(self, program): return Evaluation('ok', len(set(program)), (len(program),))
+'''
+
+
+@pytest.mark.parametrize('processes', [1, 2])
+def test_a_domain_of_ones_own(processes, tmp_path):
+    "Ten lines in the current folder, without pictures or worked examples"
+    (tmp_path/'letters.py').write_text(LETTERS)
+    command = [*ELM, 'evolve', '--domain', 'letters:Letters', '--seed-program', 'one', '--mutator', 'genetic', '--iterations', '4', '--processes', str(processes), '--out', 'run']
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 'x = 1 + 2' in (tmp_path/'run/index.html').read_text() and len(rows(tmp_path/'run')) == 1 + 4*32
+
+
+def test_resume_for_longer(tmp_path):
+    assert elm('evolve', '--mutator', 'genetic', '--iterations', 2, '--processes', 1, '--out', tmp_path/'run') is None
+    check(elm('resume', tmp_path/'run', '--iterations', 1), 'asked for 2 iterations')
+    assert elm('resume', tmp_path/'run', '--iterations', 3, '--processes', 1) is None
+    assert elm('evolve', '--mutator', 'genetic', '--iterations', 3, '--processes', 1, '--out', tmp_path/'whole') is None
+    assert rows(tmp_path/'run') == rows(tmp_path/'whole')
