@@ -15,7 +15,7 @@ from pathlib import Path
 from fastcore.script import call_parse, parse_cli
 
 from .domain import find_domain
-from .evolve import KNOWN_ERRORS, EvolveConfig, resume, start
+from .evolve import KNOWN_ERRORS, EvolveConfig, is_first_process, resume, start
 from .model import SMOLLM2
 from .run import Run, RunError, report
 
@@ -34,24 +34,24 @@ def elm_evolve(
     temperature:float=1.0,       # For --mutator diff: of sampling, at least 0
     top_p:float=0.95,            # For --mutator diff: sample among the likeliest tokens with this probability together, 0 to 1
     numbers_only:bool=False,     # For --mutator genetic: change numbers and nothing else
-    processes:int=0              # Processes on this machine; 0 for one on each core
+    processes:int=0              # Processes on this machine; 0 for one on each GPU or core that has something to do
 ):
     "Evolve programs, and log every evaluation in a folder"
     given = locals()
     config = EvolveConfig(**{f.name: given[f.name] for f in fields(EvolveConfig)})
     _guarded(lambda: start(config, out, processes), out)
-    _write_page(out)
+    _guarded(lambda: _write_page(out), out)
 
 # %% ../nbs/19_cli.ipynb #16f02f73
 @call_parse
 def elm_resume(
     folder:str,           # Of the run
     iterations:int=None,  # Iterations in all, to go on for longer than was asked for at first
-    processes:int=0       # Processes on this machine; 0 for one on each core
+    processes:int=0       # Processes on this machine; 0 for one on each GPU or core that has something to do
 ):
     "Go on with a run that was stopped, or extend one that has ended"
     _guarded(lambda: resume(folder, iterations, processes), folder)
-    _write_page(folder)
+    _guarded(lambda: _write_page(folder), folder)
 
 # %% ../nbs/19_cli.ipynb #f369c1c7
 @call_parse
@@ -59,22 +59,29 @@ def elm_show(
     folder:str, # Of the run, finished or not
 ):
     "Write the page with the results of a run, and say where it is"
-    _write_page(folder)
+    _guarded(lambda: _write_page(folder), folder)
 
-# %% ../nbs/19_cli.ipynb #5fccc721
+# %% ../nbs/19_cli.ipynb #1d7fd867
+def _way_on(folder):
+    if not (Path(folder)/'config.json').exists(): return 'nothing was logged yet'
+    return f'everything up to the last full iteration is safe in {folder}; go on with: elm resume {folder}'
+
 def _guarded(action, folder):
     "Do something with a run; a stop by the user says how to go on"
     try: action()
-    except (OSError, sqlite3.Error) as error:
-        raise RunError(f'{folder}: {error}; what was logged before is safe; mend that, then go on with: elm resume {folder}') from error
+    except (OSError, sqlite3.Error) as error: raise RunError(f'{folder}: {error}; {_way_on(folder)}') from error
     except KeyboardInterrupt:
-        print(f'\nStopped. Everything up to the last full iteration is in {folder}; go on with: elm resume {folder}', file=sys.stderr)
+        print(f'\nStopped; {_way_on(folder)}', file=sys.stderr)
         raise SystemExit(130) from None
 
 def _write_page(folder):
+    if not is_first_process(): return
     with Run(folder) as run:
-        file = (Path(folder)/'index.html').absolute()
-        file.write_text(report(run, find_domain(run.config['domain'])))
+        if 'domain' not in run.config: raise RunError(f'{folder} names no domain, so it was not made by elm evolve; use elm_nb.run.report from Python')
+        html = report(run, find_domain(run.config['domain']))
+    file = (Path(folder)/'index.html').absolute()
+    file.with_suffix('.new').write_text(html, encoding='utf-8')
+    file.with_suffix('.new').rename(file)
     print(f'The results are in {file.as_uri()}')
 
 COMMANDS = {'evolve': elm_evolve, 'resume': elm_resume, 'show': elm_show}
@@ -86,7 +93,7 @@ def main():
         print('usage: elm COMMAND [options]\n\n' + '\n'.join(f'  elm {n:8} {c.__doc__}' for n,c in COMMANDS.items()) + '\n\nelm COMMAND --help lists the options.')
         raise SystemExit(0 if name in ('-h', '--help') else f'elm: there is no command {name!r}')
     sys.argv = [f'elm {name}', *sys.argv[2:]]
-    sys.path.insert(0, str(Path.cwd())) # for a domain of one's own in this folder
+    sys.path.append(str(Path.cwd())) # for a domain of one's own in this folder
     args, options, _ = parse_cli(COMMANDS[name])
     try: COMMANDS[name](*args, **options)
     except KNOWN_ERRORS as error: raise SystemExit(f'elm {name}: {" ".join(str(error).split())}') from None

@@ -8,8 +8,8 @@ Docs: https://elm-nb.github.io/elm_nb/domain.html.md"""
 __all__ = ['SQUARE', 'RADIAL', 'CPPN_FIXED', 'CPPN_MUTABLE', 'SEEDS', 'MESSAGES', 'EXAMPLES', 'Evaluation', 'Domain', 'Sodarace',
            'DomainError', 'find_domain', 'seed_program']
 
-# %% ../nbs/05_domain.ipynb #fb9e2ab7
-import hashlib, importlib, inspect, math
+# %% ../nbs/05_domain.ipynb #2b64616f
+import hashlib, html, importlib, inspect, math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, get_args
@@ -202,10 +202,11 @@ class Sodarace:
         fingerprint = hashlib.sha256(repr((walker.joints, walker.muscles)).encode()).hexdigest()[:16]
         return Evaluation('ok', abs(distance), (walker.height, walker.width, walker.mass), fingerprint)
 
-    def picture(self, program:str)->str: # Animated SVG
+    def picture(self, program:str)->str: # Animated SVG, or a line of HTML that says why there is none
         "The walker of a program, walking"
-        walker = self.walker(program).value
-        return animate(walker, simulate(walker, self.terrain, self.config, fps=10), self.terrain)
+        outcome = self.walker(program)
+        if outcome.status != 'ok': return f'<p>{html.escape(outcome.status)}: {html.escape(outcome.detail)}</p>'
+        return animate(outcome.value, simulate(outcome.value, self.terrain, self.config, fps=10), self.terrain)
 
 # %% ../nbs/05_domain.ipynb #ffffefc0
 class DomainError(ValueError): "There is no such domain or seed program"
@@ -217,9 +218,13 @@ def find_domain(
     if name == 'sodarace': return Sodarace()
     module, _, attribute = name.partition(':')
     if not attribute: raise DomainError(f'unknown domain {name!r}; use sodarace, or package.module:name for a domain of your own')
-    try: found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error: raise DomainError(f'cannot load the domain {name!r}: {error}') from error
-    return found() if isinstance(found, type) else found
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+        domain = found() if isinstance(found, type) else found
+    except Exception as error: raise DomainError(f'cannot load the domain {name!r}: {type(error).__name__}: {error}') from error
+    missing = [a for a in ('seeds', 'axes', 'messages', 'evaluate') if not hasattr(domain, a)]
+    if missing: raise DomainError(f'{name!r} is no domain; it lacks {", ".join(missing)}')
+    return domain
 
 def seed_program(
     domain:Domain,

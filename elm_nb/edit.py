@@ -45,12 +45,20 @@ def _places(lines, old, same):
     "Where `old` stands in `lines`"
     return [i for i in range(len(lines)-len(old)+1) if all(same(a, b) for a,b in zip(lines[i:], old))]
 
+def _extent(function):
+    "(first line, line after the last) of a function, decorators included"
+    return min([function.lineno, *(d.lineno for d in function.decorator_list)]) - 1, function.end_lineno
+
 def _indent(line): return line[:len(line)-len(line.lstrip())]
 
 def _reindented(hunk, found):
-    "The new lines of a hunk, moved from the indentation of its old lines to that of the lines that were found"
-    given, wanted = next(((_indent(a), _indent(b)) for a,b in zip(hunk.old, found) if a.strip()), ('', ''))
-    return tuple(wanted + l[len(given):] if l.startswith(given) and l.strip() else l.lstrip() and wanted + l.lstrip() for l in hunk.new)
+    "The lines that were found, with the changes of a hunk moved to their indentation"
+    depth = {_indent(a): _indent(b) for a,b in zip(hunk.old, found) if a.strip()}
+    first = next(iter(depth), '')
+    inside = lambda indent: depth.get(indent, depth.get(first, '') + indent.removeprefix(first))
+    moved = [inside(_indent(l)) + l.lstrip() if l.strip() else '' for l in hunk.new]
+    steps = difflib.SequenceMatcher(None, hunk.old, hunk.new, autojunk=False).get_opcodes()
+    return tuple(line for kind,i,j,k,l in steps for line in (found[i:j] if kind == 'equal' else moved[k:l]))
 
 # %% ../nbs/07_edit.ipynb #eff93e62
 def _locate(lines, hunk, shift):
@@ -58,12 +66,13 @@ def _locate(lines, hunk, shift):
     if hunk.function:
         try: functions = [f for f in ast.parse('\n'.join(lines)).body if isinstance(f, ast.FunctionDef) and f.name == hunk.function]
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error: return None, 0, (), 'no_match', f'the program cannot be read: {error}'
-        if not functions: return None, 0, (), 'no_match', f'there is no function {hunk.function}'
-        first = functions[-1].lineno - 1
-        return first, functions[-1].end_lineno - first, hunk.new, 'exact', ''
+        if len(functions) != 1: return None, 0, (), 'no_match', f'there are {len(functions)} functions {hunk.function}'
+        first, end = _extent(functions[0])
+        return first, end - first, hunk.new, 'exact', ''
     if hunk.old is None:
-        inside = 0 <= hunk.line <= hunk.line + hunk.count <= len(lines)
-        return (hunk.line + shift, hunk.count, hunk.new, 'exact', '') if inside else (None, 0, (), 'no_match', f'there is no line {hunk.line + hunk.count}')
+        first = hunk.line + shift
+        inside = 0 <= first <= first + hunk.count <= len(lines)
+        return (first, hunk.count, hunk.new, 'exact', '') if inside else (None, 0, (), 'no_match', f'there is no line {hunk.line + hunk.count}')
     wanted = None if hunk.line is None else hunk.line + shift
     places = _places(lines, hunk.old, str.__eq__)
     if wanted in places: return wanted, len(hunk.old), hunk.new, 'exact', ''
@@ -112,7 +121,7 @@ def _unified_hunk(header, body):
     match = _header.fullmatch(header)
     if not match: return Hunk(new, old), False
     start, n_old, n_new = (1 if g is None else int(g) for g in match.groups())
-    if not old: return Hunk(new, count=0, line=start), n_new == len(new)
+    if not old: return Hunk(new, count=0, line=start), (n_old, n_new) == (0, len(new))
     return Hunk(new, old, line=start-1), (n_old, n_new) == (len(old), len(new))
 
 def _parse_unified(text):
@@ -124,10 +133,12 @@ def _parse_unified(text):
     if not blocks: return Edit(problem='no line starts with @@')
     hunks, right = zip(*(_unified_hunk(*block) for block in blocks))
     if not all(h.old or h.count == 0 and h.line is not None for h in hunks): return Edit(problem='a hunk without a place')
+    places = [h.line for h in hunks if h.line is not None]
+    if places != sorted(places): return Edit(problem='hunks out of order')
     return Edit(hunks, '' if all(right) else 'the header of a hunk does not fit its lines')
 
-# %% ../nbs/07_edit.ipynb #bd8b4413
-_block = re.compile(r'<<<<<<< SEARCH\n(.*?)\n?=======\n(.*?)\n?>>>>>>> REPLACE', re.S)
+# %% ../nbs/07_edit.ipynb #47b53924
+_block = re.compile(r'<<<<<<< SEARCH\n(.*?)\n=======\n(?:(.*?)\n)??>>>>>>> REPLACE', re.S)
 
 def _make_replace(before, after):
     a, b = before.split('\n'), after.split('\n')
@@ -138,18 +149,18 @@ def _make_replace(before, after):
     return '\n'.join('\n'.join(['<<<<<<< SEARCH', *a[i:j], '=======', *b[k:l], '>>>>>>> REPLACE']) for i,j,k,l in spans)
 
 def _parse_replace(text):
-    blocks = _block.findall(text)
+    blocks = [m.groups() for m in _block.finditer(text)]
     if not blocks: return Edit(problem='no search/replace block')
     if not all(old.strip() for old,_ in blocks): return Edit(problem='a block that searches for nothing')
     rest = _block.sub('', text).strip()
-    hunks = tuple(Hunk(tuple(new.split('\n')) if new else (), tuple(old.split('\n'))) for old,new in blocks)
+    hunks = tuple(Hunk(() if new is None else tuple(new.split('\n')), tuple(old.split('\n'))) for old,new in blocks)
     return Edit(hunks, 'text outside the blocks' if rest else '')
 
 # %% ../nbs/07_edit.ipynb #b98e7d9d
 def _functions(source):
     "The text of each top-level function by name"
     lines = source.split('\n')
-    return {f.name: '\n'.join(lines[f.lineno-1:f.end_lineno]) for f in ast.parse(source).body if isinstance(f, ast.FunctionDef)}
+    return {f.name: '\n'.join(lines[slice(*_extent(f))]) for f in ast.parse(source).body if isinstance(f, ast.FunctionDef)}
 
 def _make_rewrite(before, after):
     old, new = _functions(before), _functions(after)
@@ -187,8 +198,10 @@ def make(
     after:str, # The same program, changed
     format:str='unified' # One of `FORMATS`
 )->str:
-    "The edit that leads from one program to another, as text"
-    return FORMATS[format][0](before, after)
+    "The edit that leads from one program to another, as text; `ValueError` if the format cannot say it"
+    text = FORMATS[format][0](before, after)
+    if apply(parse(text, format), before).source != after: raise ValueError(f'{format} cannot express this change')
+    return text
 
 def parse(
     text:str, # What a model wrote, for example
@@ -203,4 +216,4 @@ class Proposal:
     "A child that a mutator proposes"
     applied:Applied # The child, and whether the edit worked
     message:str=''  # Commit message, or the kinds of change
-    raw:str=''      # What the model wrote, word for word
+    raw:str=''      # What the model wrote, word for word, after what was given to it

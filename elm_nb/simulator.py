@@ -126,7 +126,7 @@ def simulate(
     walker:Walker,
     terrain:Terrain=flat(),
     config:SimConfig=SimConfig(),
-    fps:float=0 # Frames a second to keep, at most 1/`config.dt`; 0 keeps the first and the last
+    fps:float=0 # Frames a second to keep, a divisor of 1/`config.dt`; 0 keeps the first and the last
 )->Rollout:
     "Put a walker on a terrain and let it move"
     space = pymunk.Space()
@@ -138,6 +138,7 @@ def simulate(
     lengths = rest_lengths(walker, xy, config).tolist()
     start, step_space, set_length = round(config.settle/config.dt), lib.cpSpaceStep, lib.cpDampedSpringSetRestLength
     every = round(1/(fps*config.dt)) if fps else len(lengths)-start
+    if every < 1 or fps and abs(every*fps*config.dt - 1) > 1e-9: raise ValueError(f'fps must divide {1/config.dt:g}, got {fps:g}')
     c_space, c_springs, frames = space._space, [s._constraint for s in springs], []
     for step,row in enumerate(lengths):
         if step >= start and (step-start) % every == 0: frames.append([tuple(b.position) for b in bodies])

@@ -43,9 +43,12 @@ def rows(folder):
     (['--children', '0'], ['children is 0', 'at least 1']),
     (['--seed', '-1'], ['seed is -1']),
     (['--top-p', '0'], ['top_p']),
+    (['--processes', '-1'], ['processes is -1']),
+    (['--domain', 'math:pi'], ['math:pi', 'no domain']),
+    (['--domain', ':x'], ["':x'"]),
     (['--model', 'nobody/no-such-model'], ["'nobody/no-such-model'", 'no network', SMOLLM2]),
     (['--model', '/tmp'], ["'/tmp'", 'config.json']),
-    (['--mutator', 'genetic', '--out', '/proc/elm'], ['/proc/elm', 'elm resume']),
+    (['--mutator', 'genetic', '--out', '/proc/elm'], ['/proc/elm', 'nothing was logged yet']),
 ])
 def test_bad_options(arguments, parts, tmp_path):
     before = set(tmp_path.rglob('*'))
@@ -75,6 +78,8 @@ def test_damaged_run(tmp_path):
 
 def test_folder_in_use_or_of_another_run(tmp_path):
     config, folder = EvolveConfig(mutator='genetic', iterations=1), tmp_path/'run'
+    with Run(folder, asdict(config) | {'seed': 9}): pass # nothing evaluated: another configuration may still take over
+    assert elm('evolve', '--mutator', 'genetic', '--iterations', 1, '--processes', 1, '--out', folder) is None
     with Run(folder, asdict(config)):
         check(elm('evolve', '--mutator', 'genetic', '--iterations', 1, '--out', folder), str(folder), 'in use by another process')
     check(elm('evolve', '--mutator', 'genetic', '--iterations', 1, '--seed', 5, '--out', folder), 'seed is 0 there and 5 here')
@@ -128,10 +133,28 @@ class Letters:
 def test_a_domain_of_ones_own(processes, tmp_path):
     "Ten lines in the current folder, without pictures or worked examples"
     (tmp_path/'letters.py').write_text(LETTERS)
-    command = [*ELM, 'evolve', '--domain', 'letters:Letters', '--seed-program', 'one', '--mutator', 'genetic', '--iterations', '4', '--processes', str(processes), '--out', 'run']
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    options = '--domain letters:Letters --seed-program one --mutator genetic --iterations 4 --out run --processes'.split()
+    done = subprocess.run([*ELM, 'evolve', *options, str(processes)], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert 'x = 1 + 2' in (tmp_path/'run/index.html').read_text() and len(rows(tmp_path/'run')) == 1 + 4*32
+
+
+@pytest.mark.parametrize('config', [{}, [], {'seed': 3}])
+def test_a_run_that_elm_did_not_make(config, tmp_path):
+    with Run(tmp_path/'run', {'seed': 3}): pass
+    (tmp_path/'run/config.json').write_text(json.dumps(config))
+    for command in ('show', 'resume'): check(elm(command, tmp_path/'run'), str(tmp_path/'run'))
+
+
+def test_page_is_whole_or_old(tmp_path):
+    "A disk that is full while the page is written leaves the old page"
+    assert elm('evolve', '--mutator', 'genetic', '--iterations', 2, '--processes', 1, '--out', tmp_path/'run') is None
+    page = (tmp_path/'run/index.html').read_bytes()
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (len(page)//2, resource.RLIM_INFINITY))
+    full = subprocess.run([*ELM, 'show', tmp_path/'run'], preexec_fn=limit, capture_output=True, text=True)
+    assert full.returncode == 1
+    check(full.stderr.strip().splitlines()[-1], str(tmp_path/'run'))
+    assert (tmp_path/'run/index.html').read_bytes() == page
 
 
 def test_resume_for_longer(tmp_path):

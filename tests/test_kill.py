@@ -6,6 +6,7 @@ from dataclasses import asdict
 from multiprocessing import get_context
 
 import numpy as np
+import psutil
 import pytest
 
 from elm_nb.evolve import EvolveConfig, start
@@ -77,6 +78,17 @@ def test_tiny_language_model(tmp_path):
 
 def test_two_processes(tmp_path):
     kill_and_resume(EvolveConfig(mutator='genetic', iterations=20), tmp_path, 2, processes=2)
+
+
+def test_ranks_die_with_their_parent(tmp_path):
+    "Killed while the ranks still import torch, the time when no signal reaches them"
+    process = begin(EvolveConfig(mutator='genetic', iterations=10_000), tmp_path/'run', processes=2)
+    children = lambda: [c for c in psutil.Process(process.pid).children(recursive=True) if 'spawn_main' in ' '.join(c.cmdline())]
+    while len(ranks := children()) < 2: time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    gone, alive = psutil.wait_procs(ranks, timeout=60)
+    assert not alive
 
 
 def test_real_language_model(tmp_path):
