@@ -7,15 +7,15 @@ Docs: https://elm-nb.github.io/elm_nb/mutator.html.md"""
 # %% auto #0
 __all__ = ['Mutator', 'Place', 'choose_place', 'worked_examples', 'request', 'DiffMutator']
 
-# %% ../nbs/10_mutator.ipynb #66d8d51b
-import re
+# %% ../nbs/10_mutator.ipynb #0ee2c314
+import difflib, re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from .edit import Applied, Proposal, apply, make, parse
+from .edit import Applied, Proposal, apply, parse
 from .model import LanguageModel, ModelError
 
 # %% ../nbs/10_mutator.ipynb #079e9020
@@ -47,9 +47,11 @@ def choose_place(
 
 # %% ../nbs/10_mutator.ipynb #888d1f2c
 def _change(before, after):
-    "The lines of a unified diff that start with - or +"
-    lines = make(before, after).split('\n')[2:]
-    return '\n'.join(l for l in lines if l[0] in '+-')
+    "The old lines with - and the new ones with +; an insertion takes the line after it along, so that there is an old one"
+    a, b = before.split('\n'), after.split('\n')
+    steps = difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
+    hunks = [(a[i:j], b[k:l]) if i < j else (a[i:i+1], b[k:l+1]) for kind,i,j,k,l in steps if kind != 'equal']
+    return '\n'.join(sign + line for old,new in hunks for sign,lines in (('-', old), ('+', new)) for line in lines)
 
 def worked_examples(
     examples:Sequence[tuple[str,str,str]] # (program, commit message, changed program)

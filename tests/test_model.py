@@ -1,0 +1,47 @@
+"The sampler against transformers' own generation, on tiny random models of several architectures"
+import pytest
+import torch
+from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+from elm_nb.model import LanguageModel, ModelError, load_model, save_tiny_model
+
+SMALL = dict(vocab_size=257, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, eos_token_id=0)
+MODELS = {
+    'qwen2': lambda: Qwen2ForCausalLM(Qwen2Config(**SMALL)),
+    'gpt2': lambda: GPT2LMHeadModel(GPT2Config(vocab_size=257, n_embd=32, n_layer=2, n_head=4, eos_token_id=0, bos_token_id=0)),
+    'windowed': lambda: MistralForCausalLM(MistralConfig(**SMALL, sliding_window=16)),
+}
+PROMPT = 'def make_walker():\n    wc = walker_creator()\n    center = wc.add_joint(5, 5)'
+
+
+@pytest.fixture
+def language_model(request, tmp_path):
+    torch.manual_seed(0)
+    save_tiny_model(tmp_path)
+    return LanguageModel(MODELS[request.param]().eval(), AutoTokenizer.from_pretrained(tmp_path))
+
+
+@pytest.mark.parametrize('language_model', ['qwen2', 'gpt2'], indirect=True)
+def test_same_as_generate(language_model):
+    ids = torch.tensor([language_model.tokenizer.encode(PROMPT)])
+    expected = language_model.model.generate(ids, max_new_tokens=30, do_sample=False, attention_mask=torch.ones_like(ids))[0,ids.shape[1]:].tolist()
+    for pieces in ([PROMPT], [PROMPT[:20], PROMPT[20:]]):
+        for s in language_model.sample(pieces, 3, 30, temperature=0): assert list(s.tokens) == expected[:len(s.tokens)] and len(s.tokens) > 5
+
+
+@pytest.mark.parametrize('language_model', ['windowed'], indirect=True)
+def test_a_window_is_refused(language_model):
+    with pytest.raises(ModelError, match='another model'): language_model.sample(PROMPT, 2, 10)
+
+
+def test_state_after_an_interruption(tmp_path):
+    "An exception in the stop rule, or new weights, leave nothing behind"
+    model = load_model(save_tiny_model(tmp_path))
+    before = model.sample(PROMPT, 2, 10, temperature=0)
+    with pytest.raises(ZeroDivisionError): model.sample(PROMPT, 2, 10, stop=lambda text: 1/0)
+    assert model.sample(PROMPT, 2, 10, temperature=0) == before
+    with torch.no_grad():
+        for p in model.model.parameters(): p.add_(torch.randn_like(p))
+    after = model.sample(PROMPT, 2, 10, temperature=0)
+    model._known = []
+    assert model.sample(PROMPT, 2, 10, temperature=0) == after != before
