@@ -7,8 +7,8 @@ Docs: https://elm-nb.github.io/elm_nb/evolve.html.md"""
 # %% auto #0
 __all__ = ['KNOWN_ERRORS', 'micro_batches', 'evolve', 'EvolveConfig', 'make_mutator', 'is_first_process', 'start', 'resume']
 
-# %% ../nbs/12_evolve.ipynb #b347af6c
-import os, socket, sqlite3
+# %% ../nbs/12_evolve.ipynb #f0418ed9
+import os, signal, socket, sqlite3
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields, replace
 from time import perf_counter
@@ -141,7 +141,9 @@ KNOWN_ERRORS = DomainError, ModelError, RunError, OSError, sqlite3.Error # their
 
 def _work(index, config, folder, processes, port, errors, parent):
     "What each process does"
-    if errors is not None and os.getppid() != parent: raise SystemExit(1) # whoever started this was killed meanwhile
+    if errors is not None:
+        signal.signal(signal.SIGINT, signal.default_int_handler) # torch sends it when the parent dies; a background job ignores it otherwise
+        if os.getppid() != parent: raise SystemExit(1) # it has died already
     if processes > 1:
         os.environ.update(RANK=str(index), LOCAL_RANK=str(index), WORLD_SIZE=str(processes), LOCAL_WORLD_SIZE=str(processes),
             MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), OMP_NUM_THREADS='1')

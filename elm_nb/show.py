@@ -91,14 +91,14 @@ def animate(
     ground = ''.join('M' + 'L'.join(f'{x*scale:.0f} {-y*scale:.0f}' for x,y in line) for line in terrain.lines)
     shift = ';'.join(f'{-x:.0f} {y:.0f}' for x,y in (camera*scale).tolist())
     size, name = reach*scale, f'A walker with {walker.mass} joints that comes {rollout.distance:.1f} units in {seconds:g} seconds'
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-size:.0f} {-0.75*size:.0f} {2*size:.0f} {1.5*size:.0f}" width="{width}" '
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-size:.0f} {-0.75*size:.0f} {2*size:.0f} {1.7*size:.0f}" width="{width}" '
         f'role="img" aria-label="{name}" fill="none" stroke-linecap="round" stroke-linejoin="round"><title>{name}</title>'
         f'<g stroke="{GROUND}" stroke-width="2"><path d="{ground}{posts}" vector-effect="non-scaling-stroke"/>'
         f'<animateTransform attributeName="transform" type="translate" dur="{seconds:g}s" repeatCount="indefinite" values="{shift}"/></g>'
         + ''.join(_path(_frames(p[:,ends[kind]], scale, camera, 'L'), color, 2.5, seconds)
             for kind,color in ((~swings, FIXED), (swings, SWING)) if kind.any())
         + _path(_frames(np.stack([p, p], axis=2), scale, camera, 'L'), JOINT, 7, seconds)
-        + f'<text x="{-0.95*size:.0f}" y="{0.7*size:.0f}" font-size="{size/12:.0f}" fill="{JOINT}">{rollout.distance:.1f} units in {seconds:g} s</text></svg>')
+        + f'<text x="{-0.95*size:.0f}" y="{0.9*size:.0f}" font-size="{size/12:.0f}" fill="{JOINT}">{rollout.distance:.1f} units in {seconds:g} s</text></svg>')
 
 # %% ../nbs/03_show.ipynb #a0cf4b05
 def heatmap(

@@ -109,15 +109,16 @@ def test_full_disk(processes, tmp_path):
 def test_ctrl_c(processes, tmp_path):
     folder = tmp_path/'run'
     process = subprocess.Popen([*ELM, 'evolve', '--mutator', 'genetic', '--iterations', '10000', '--processes', str(processes), '--out', folder],
-        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) # also where the tests run in the background
     while not (folder/'run.sqlite').exists() or (folder/'run.sqlite').stat().st_size < 100_000: time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT) # what a terminal does
-    _, said = process.communicate(timeout=60)
+    try: _, said = process.communicate(timeout=60)
+    finally: process.kill()
     assert process.returncode == 130
     assert said.strip().splitlines()[-1].endswith(f'go on with: elm resume {folder}') and 'Traceback' not in said
     n = len(rows(folder))
     assert n > 1 and (n-1) % 32 == 0
-
 
 
 LETTERS = '''
