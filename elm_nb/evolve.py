@@ -7,9 +7,9 @@ Docs: https://elm-nb.github.io/elm_nb/evolve.html.md"""
 # %% auto #0
 __all__ = ['KNOWN_ERRORS', 'micro_batches', 'evolve', 'EvolveConfig', 'make_mutator', 'is_first_process', 'start', 'resume']
 
-# %% ../nbs/12_evolve.ipynb #f0418ed9
-import os, signal, socket, sqlite3
-from contextlib import nullcontext
+# %% ../nbs/12_evolve.ipynb #da534006
+import os, signal, socket, sqlite3, sys, threading
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields, replace
 from time import perf_counter
 
@@ -136,14 +136,28 @@ def make_mutator(
     if config.mutator == 'genetic': return GeneticMutator([numbers] if config.numbers_only else KINDS)
     return DiffMutator(load_model(config.model, device), domain.messages, getattr(domain, 'examples', ()), config.temperature, config.top_p)
 
-# %% ../nbs/12_evolve.ipynb #c1e71824
+# %% ../nbs/12_evolve.ipynb #5e297fd8
+@contextmanager
+def _insistent_interrupt():
+    "Ctrl-C that is raised again until it gets through; in a destructor, and there are many in the physics, Python drops it"
+    if threading.current_thread() is not threading.main_thread(): return (yield)
+    def interrupt(*_):
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        raise KeyboardInterrupt
+    before, hook = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGALRM)}, sys.unraisablehook
+    sys.unraisablehook = lambda dropped: None if dropped.exc_type is KeyboardInterrupt else hook(dropped)
+    try: yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for s,handler in before.items(): signal.signal(s, handler)
+        sys.unraisablehook = hook
+
 KNOWN_ERRORS = DomainError, ModelError, RunError, OSError, sqlite3.Error # their message is all a user needs
 
+@_insistent_interrupt()
 def _work(index, config, folder, processes, port, errors, parent):
     "What each process does"
-    if errors is not None:
-        signal.signal(signal.SIGINT, signal.default_int_handler) # torch sends it when the parent dies; a background job ignores it otherwise
-        if os.getppid() != parent: raise SystemExit(1) # it has died already
+    if errors is not None and os.getppid() != parent: raise SystemExit(1) # it was killed, and nobody will tell this process
     if processes > 1:
         os.environ.update(RANK=str(index), LOCAL_RANK=str(index), WORLD_SIZE=str(processes), LOCAL_WORLD_SIZE=str(processes),
             MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), OMP_NUM_THREADS='1')
