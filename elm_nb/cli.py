@@ -17,7 +17,7 @@ from fastcore.script import call_parse, parse_cli
 from .domain import find_domain
 from .evolve import KNOWN_ERRORS, EvolveConfig, is_first_process, resume, start
 from .model import SMOLLM2
-from .run import Run, RunError, report
+from .run import Run, RunError, report, write_whole
 
 # %% ../nbs/19_cli.ipynb #0ff86fc3
 @call_parse
@@ -80,8 +80,7 @@ def _write_page(folder):
         if 'domain' not in run.config: raise RunError(f'{folder} names no domain, so it was not made by elm evolve; use elm_nb.run.report from Python')
         html = report(run, find_domain(run.config['domain']))
     file = (Path(folder)/'index.html').absolute()
-    file.with_suffix('.new').write_text(html, encoding='utf-8')
-    file.with_suffix('.new').rename(file)
+    write_whole(file, html)
     print(f'The results are in {file.as_uri()}')
 
 COMMANDS = {'evolve': elm_evolve, 'resume': elm_resume, 'show': elm_show}

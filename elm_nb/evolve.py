@@ -26,7 +26,7 @@ from .genetic import KINDS, GeneticMutator, numbers
 from .map_elites import GridArchive
 from .model import SMOLLM2, ModelError, find_model, load_model
 from .mutator import DiffMutator, Mutator
-from .run import Entry, Run, RunError, read_config, replay
+from .run import Entry, Run, RunError, admit, read_config, replay
 
 # %% ../nbs/12_evolve.ipynb #0bed701c
 def _evaluated(entry_id, iteration, parent, proposal, domain):
@@ -59,11 +59,7 @@ def _iteration(iteration, archive, next_id, domain, mutator, parents, children, 
         proposals = mutator.propose(parent.program, n, [seed, iteration, i+1])
         if len(proposals) != n: raise ValueError(f'the mutator was asked for {n} proposals and made {len(proposals)}')
         mine += [_evaluated(first[i]+k, iteration, parent, p, domain) for k,p in enumerate(proposals)]
-    entries = sorted(gather_object(mine), key=lambda e: e.id)
-    valid = [e for e in entries if e.status == 'ok']
-    verdicts = archive.add([e.fitness for e in valid], [e.behavior for e in valid], valid)
-    said = {e.id: v for e,v in zip(valid, verdicts)}
-    return [replace(e, verdict=said.get(e.id, '')) for e in entries]
+    return admit(archive, sorted(gather_object(mine), key=lambda e: e.id))
 
 # %% ../nbs/12_evolve.ipynb #8fc8c895
 def _first_entry(domain, program):
@@ -98,7 +94,6 @@ def evolve(
             start = perf_counter()
             new = _iteration(iteration, archive, evaluations, domain, mutator, parents, children, seed, accelerator)
             evaluations += len(new)
-            archive.record(evaluations)
             if run: run.append(new, archive, perf_counter()-start)
             bar.set_postfix(niches=archive.niches, QD=f'{archive.qd_score:.0f}', max=f'{archive.best.fitness:.1f}', refresh=False)
             bar.update(len(new))
