@@ -19,7 +19,7 @@ test: $(VENV)/installed-dev ## Run all notebooks and tests
 
 readme: $(VENV)/installed-dev ## Write README.md from nbs/index.ipynb
 	$(BIN)/python -m nbconvert --to markdown --stdout --log-level ERROR nbs/index.ipynb \
-		| sed -e 's#](images/#](nbs/images/#g' -e 's#](\([0-9]*_\)\([a-z_]*\)\.ipynb)#](https://elm-nb.github.io/elm_nb/\2.html)#g' \
+		| sed -e 's#](images/#](nbs/images/#g' -e 's#](\([0-9]*[a-z]*_\)\([a-z_]*\)\.ipynb)#](https://elm-nb.github.io/elm_nb/\2.html)#g' \
 		| awk '/^```/ { if (!inside && $$0 == "```") $$0 = "```python"; inside = !inside } 1' > README.md
 
 clean: ## Remove the environment

@@ -10,15 +10,15 @@ __all__ = ['SQUARE', 'RADIAL', 'CPPN_FIXED', 'CPPN_MUTABLE', 'SEEDS', 'MESSAGES'
 
 # %% ../nbs/05_domain.ipynb #2b64616f
 import hashlib, html, importlib, inspect, math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, get_args
 
 from .sandbox import Outcome, Sandbox, Status
-from .show import animate
-from .simulator import SimConfig, simulate
+from .show import Exhibit, animate, map_player
+from .simulator import SimConfig, robust_fitness, simulate, simulate_many
 from .terrain import Terrain, flat
-from .walker import WalkerCreator, check_walker, query_cppn
+from .walker import InvalidWalker, WalkerCreator, check_walker, query_cppn
 
 # %% ../nbs/05_domain.ipynb #ef793eac
 @dataclass(frozen=True)
@@ -179,6 +179,8 @@ class Sodarace:
     "Programs that build walkers; fitness is the way a walker comes along x in ten seconds, in either direction"
     terrain:Terrain=flat()
     config:SimConfig=SimConfig()
+    backend:str='pymunk' # Of the simulation
+    starts:int=0         # If not 0, fitness is the median over so many slightly different starts
     sandbox:Sandbox=field(default_factory=Sandbox, repr=False)
 
     seeds = SEEDS
@@ -197,7 +199,10 @@ class Sodarace:
         outcome = self.walker(program)
         if outcome.status != 'ok': return Evaluation(outcome.status, detail=outcome.detail)
         walker = outcome.value
-        distance = simulate(walker, self.terrain, self.config).distance
+        try:
+            if self.starts: distance = robust_fitness(walker, self.terrain, self.config, self.starts, backend=self.backend)
+            else: distance = simulate(walker, self.terrain, self.config, backend=self.backend).distance
+        except InvalidWalker as error: return Evaluation('invalid_result', detail=str(error))
         if not math.isfinite(distance): return Evaluation('invalid_result', detail='the simulation did not stay finite')
         fingerprint = hashlib.sha256(repr((walker.joints, walker.muscles)).encode()).hexdigest()[:16]
         return Evaluation('ok', abs(distance), (walker.height, walker.width, walker.mass), fingerprint)
@@ -207,6 +212,14 @@ class Sodarace:
         outcome = self.walker(program)
         if outcome.status != 'ok': return f'<p>{html.escape(outcome.status)}: {html.escape(outcome.detail)}</p>'
         return animate(outcome.value, simulate(outcome.value, self.terrain, self.config, fps=10), self.terrain)
+
+    def player(self,
+        champions:Sequence[tuple[tuple[int,...],float,str]] # Of each its niche (an index for each axis), fitness and program
+    )->str: # HTML
+        "A map whose cells play their champions when clicked"
+        built = [(champion, outcome.value) for champion in champions if (outcome := self.walker(champion[2])).status == 'ok']
+        rollouts = simulate_many([walker for _,walker in built], self.terrain, self.config, fps=10, backend=self.backend)
+        return map_player([Exhibit(*champion, walker, rollout) for (champion,walker),rollout in zip(built, rollouts)], self.axes, self.terrain)
 
 # %% ../nbs/05_domain.ipynb #ffffefc0
 class DomainError(ValueError): "There is no such domain or seed program"

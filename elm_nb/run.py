@@ -15,6 +15,7 @@ from dataclasses import astuple, dataclass, fields, replace
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 from fastcore.basics import patch
 from filelock import FileLock, Timeout
 
@@ -238,14 +239,17 @@ def report(
     run:Run,
     domain:Domain,
     examples:int=3, # Of each kind of proposal
-    gallery:int=12 # Champions to show
+    gallery:int=12, # Champions to show
+    played:int=300  # Champions that the map plays
 )->str: # HTML
     "The page of a run"
     entries = list(run.entries())
     if not entries: raise RunError(f'{run.folder} has no evaluations yet; wait, or go on with elm resume')
     archive = replay(entries, domain.axes)
     evaluations, *series, seconds = zip(*run.history())
-    champions = sorted(archive.champions.values(), key=lambda c: -c.fitness)
+    ranked = sorted(archive.champions.items(), key=lambda c: -c[1].fitness)
+    champions = [c for _,c in ranked]
+    cells = [(np.unravel_index(niche, archive.bins), c.fitness, c.item.program) for niche,c in ranked[:played]]
     children, best = entries[1:], champions[0].item
     proposed = [(name, [e for e in children if belongs(e)]) for name,belongs in _outcomes.items()]
     rows = [(name, f'{share:.1%}') for name,share in shares(entries).items()]
@@ -260,6 +264,7 @@ def report(
             [('subheading', f'{name.capitalize()}: {len(found)}'), ('html', ''.join(_example(e) for e in found[::-(-len(found)//examples) or 1]))]],
         ('heading', 'The map'),
         ('html', figure_html(heatmap(archive.fitness.reshape(archive.bins), archive.axes), 'Best fitness in each niche')),
+        *([('text', 'Click on a cell to see its champion.'), ('html', domain.player(cells))] if hasattr(domain, 'player') else []),
         ('heading', 'The course of the search'),
         ('html', figure_html(curves({'run': (evaluations, *series)}), 'Niches, QD score and maximum fitness against evaluations')),
         ('heading', f'The best {min(gallery, len(champions))} of {len(champions)} champions'),

@@ -1,0 +1,82 @@
+"""How fast is the simulator? Prints one table.
+
+    python benchmarks/simulator.py
+
+Each walker lives through the same 11 seconds on flat ground: one of settling, ten of walking. In every round all variants take
+turns; times are CPU milliseconds of one core and medians over the rounds, ratios are medians of the ratios within a round.
+The last columns are wall-clock times of `simulate_many` with one and with two processes, for each walker.
+"""
+import math
+import time
+
+import numpy as np
+import pymunk
+
+from elm_nb.domain import SEEDS, Sodarace
+from elm_nb.simulator import SimConfig, placed, simulate, simulate_many, swing
+from elm_nb.terrain import flat
+
+CONFIG = SimConfig(settle=1., rest_distance=0.)
+WALKERS = {'square': 'square', 'radial': 'radial', '8x3 grid': 'cppn_fixed'}
+ROUNDS, MANY = 15, 64
+
+
+def naive(walker, config=CONFIG):
+    "Distance on flat ground by the loop that any pymunk user would write: every rest length computed and set in every step"
+    space = pymunk.Space()
+    space.gravity, space.damping, space.iterations = (0, config.gravity), config.damping, config.iterations
+    space.collision_slop, space.collision_bias = config.collision_slop, config.collision_bias
+    ground = pymunk.Segment(space.static_body, (-1000, -config.ground_radius), (1000, -config.ground_radius), config.ground_radius)
+    ground.friction = config.friction
+    space.add(ground)
+    bodies, springs = [], []
+    for p in placed(walker, flat(), config):
+        body = pymunk.Body(config.joint_mass, math.inf)
+        body.position = tuple(p)
+        disc = pymunk.Circle(body, config.joint_radius)
+        disc.friction, disc.filter = config.friction, pymunk.ShapeFilter(group=1)
+        space.add(body, disc)
+        bodies.append(body)
+    for m in walker.muscles:
+        a, b = bodies[m.a], bodies[m.b]
+        spring = pymunk.DampedSpring(a, b, (0, 0), (0, 0), (a.position - b.position).length, config.stiffness, config.spring_damping)
+        space.add(spring)
+        springs.append((spring, spring.rest_length, float(swing(m.amplitude, config)), m.phase))
+    for step in range(round((config.settle + config.duration)/config.dt)):
+        t = step*config.dt - config.settle
+        if step == round(config.settle/config.dt): start = sum(b.position.x for b in bodies)/len(bodies)
+        ramp = min(max(t/config.ramp, 0), 1)
+        for spring, length, share, phase in springs:
+            spring.rest_length = length*(1 + share*ramp*math.sin(2*math.pi*t/config.period + phase))
+        space.step(config.dt)
+    return sum(b.position.x for b in bodies)/len(bodies) - start
+
+
+def cpu_time(action):
+    start = time.process_time()
+    action()
+    return time.process_time() - start
+
+
+def wall_time(action):
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def measure(walker):
+    "One row of the table"
+    variants = [lambda: naive(walker), lambda: simulate(walker, config=CONFIG), lambda: simulate(walker, config=CONFIG, backend='numba')]
+    for v in variants: v()
+    times = np.array([[cpu_time(v) for v in variants] for _ in range(ROUNDS)])
+    several = [wall_time(lambda: simulate_many([walker]*MANY, config=CONFIG, backend=b, workers=n))/MANY for b in ('pymunk', 'numba') for n in (1, 2)]
+    return [*np.median(times, axis=0)*1e3, *np.median(times[:, :1]/times[:, 1:], axis=0), *np.array(several)*1e3]
+
+
+if __name__ == '__main__':
+    sodarace = Sodarace()
+    walkers = {name: sodarace.walker(SEEDS[seed]).value for name, seed in WALKERS.items()}
+    for backend in ('pymunk', 'numba'): simulate_many(list(walkers.values())*4, backend=backend, workers=2) # starts the processes, compiles
+    print(f'{"":10}{"CPU milliseconds of one core":^27}{"times faster":^18}{"pymunk, ms":^18}{"numba, ms":^18}')
+    print(f'{"":10}' + ''.join(f'{c:>9}' for c in ('naive', 'default', 'numba', 'default', 'numba', '1 proc.', '2 proc.', '1 proc.', '2 proc.')))
+    for name, walker in walkers.items(): print(f'{name:10}' + ''.join(f'{v:9.2f}' for v in measure(walker)))

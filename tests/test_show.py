@@ -1,0 +1,131 @@
+"Pictures, looked at in a real browser where there is one"
+import shutil
+
+import numpy as np
+import pytest
+
+from elm_nb.show import Exhibit, animate, map_player, page, race
+from elm_nb.simulator import simulate
+from elm_nb.terrain import bumpy, flat, tunnel
+from elm_nb.walker import Muscle, Walker
+
+AXES = {'height': (0, 24, 12), 'width': (0, 24, 12), 'mass': (0, 48, 12)}
+DOG = Walker(((0., 0.), (8., 0.), (8., 4.), (0., 4.), (10., 6.)), (Muscle(0, 1, 4., 0.), Muscle(1, 2), Muscle(2, 3, 6., 1.5), Muscle(3, 0),
+    Muscle(0, 2, 6., 3.), Muscle(2, 4), Muscle(3, 4), Muscle(1, 3)))
+
+
+@pytest.fixture(scope='module')
+def browser():
+    "A browser of this machine; the tests that need one say so if there is none"
+    playwright = pytest.importorskip('playwright.sync_api')
+    path = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
+    if not path: pytest.skip('no Chromium on this machine (on Debian: apt-get install chromium)')
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=path, args=['--no-sandbox', '--disable-gpu', '--disable-background-networking'])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    "Open a page from disk; neither errors nor requests to anywhere else are allowed"
+    troubles = []
+    def open_page(html, width=1200):
+        file = tmp_path/'page.html'
+        file.write_text(html, encoding='utf-8')
+        tab = browser.new_page(viewport={'width': width, 'height': 800})
+        tab.on('pageerror', lambda e: troubles.append(str(e)))
+        tab.on('console', lambda m: troubles.append(m.text) if m.type == 'error' else None)
+        tab.on('request', lambda r: troubles.append(r.url) if not r.url.startswith(('file:', 'data:', 'blob:')) else None)
+        tab.goto(file.as_uri())
+        return tab
+    yield open_page
+    assert not troubles
+
+
+@pytest.mark.parametrize('terrain', [flat(), bumpy(), tunnel()], ids=lambda t: t.name)
+def test_an_animated_walker_moves(opened, terrain):
+    tab = opened(page('A walker', [('html', animate(DOG, simulate(DOG, terrain, fps=10), terrain))]))
+    assert _differs(tab, 'svg')
+
+
+def test_a_race_moves(opened):
+    runners = {name: (DOG, simulate(DOG, terrain, fps=10)) for name, terrain in (('on flat ground', flat()), ('<on bumps>', bumpy()))}
+    tab = opened(page('A race', [('html', race(runners))]))
+    assert _differs(tab, 'svg')
+    assert '<on bumps>:' in tab.locator('svg text').nth(1).text_content()
+
+
+def _differs(tab, selector):
+    "Do two pictures, half a second apart, differ?"
+    first = tab.locator(selector).first.screenshot()
+    tab.wait_for_timeout(500)
+    return first != tab.locator(selector).first.screenshot()
+
+
+def exhibits(n):
+    "Champions of all kinds, the walkers of realistic size"
+    rng, made = np.random.default_rng(0), []
+    for i in range(n):
+        joints = rng.integers(3, 25)
+        xy = rng.uniform(0, 12, (joints, 2))
+        walker = Walker(tuple(map(tuple, xy.tolist())), tuple(Muscle(a, b, 5., float(a)) for a in range(joints) for b in range(a+1, min(a+4, joints))))
+        made.append(Exhibit((i % 12, i//12 % 12, int(joints)//4), float(i), f'# program {i}\nif 1 < 2 & 3: "</script>"', walker, simulate(walker, fps=10)))
+    return made
+
+
+def test_the_map_plays_what_is_clicked(opened):
+    shown = exhibits(40)
+    tab = opened(page('A map', [('html', map_player(shown, AXES))]))
+    tab.wait_for_selector('.elm-map[data-ready="40"]')
+    assert tab.inner_text('.elm-map pre') == shown[39].program, 'the best champion plays first'
+    assert _differs(tab, 'canvas')
+    filled = tab.locator('.cells button:not([disabled])')
+    assert (filled.count(), tab.locator('.cells button').count()) == (40, 144)
+    tab.get_by_label('height 4 to 6, width 0 to 2: 1 champions').click()
+    assert tab.inner_text('.elm-map pre') == shown[2].program
+    assert _differs(tab, 'canvas')
+    tab.select_option('.elm-map select', '1')
+    assert filled.count() == len({(e.niche[0], e.niche[2]) for e in shown})
+    several = tab.locator('.cells button[aria-label*=": 2 champions"]').first
+    several.click()
+    first = tab.inner_text('.elm-map pre')
+    tab.get_by_label('next champion of this cell').click()
+    assert tab.inner_text('.elm-map pre') != first
+    tab.get_by_label('next champion of this cell').click()
+    assert tab.inner_text('.elm-map pre') == first
+
+
+def test_the_map_plays_the_positions_of_the_simulation(opened):
+    shown = exhibits(3)
+    tab = opened(map_player(shown, AXES, tunnel()).replace('root.dataset.ready =', 'window.champions = champions; root.dataset.ready ='))
+    tab.wait_for_selector('.elm-map[data-ready="3"]')
+    played = tab.evaluate('champions.map(c => c.motion.map(f => Array.from(f)))') # best first
+    for e, motion in zip(shown[::-1], played):
+        assert np.array(motion).reshape(e.rollout.positions.shape) == pytest.approx(e.rollout.positions, abs=0.051)
+
+
+@pytest.mark.parametrize('width', [390, 1400])
+def test_a_map_fits_the_screen(opened, width):
+    tab = opened(page('A map', [('html', map_player(exhibits(5), AXES))]), width)
+    tab.wait_for_selector('.elm-map[data-ready]')
+    assert tab.evaluate('document.documentElement.scrollWidth') <= width
+
+
+def test_a_map_with_one_axis(opened):
+    tab = opened(map_player([e._replace(niche=e.niche[:1]) for e in exhibits(5)], {'height': (0, 24, 12)}))
+    tab.wait_for_selector('.elm-map[data-ready="5"]')
+    assert tab.locator('.cells button').count() == 12
+
+
+def test_300_champions_stay_below_2_megabytes():
+    text = map_player(exhibits(300), AXES)
+    assert 1e5 < len(text.encode()) < 2e6
+
+
+def test_errors():
+    with pytest.raises(ValueError, match='same fps'): map_player([], AXES)
+    one = exhibits(1)[0]
+    with pytest.raises(ValueError, match='same fps'): map_player([one, one._replace(rollout=simulate(one.walker))], AXES)
+    with pytest.raises(ValueError, match='simulate with fps'): animate(DOG, simulate(DOG))
+    with pytest.raises(ValueError, match='same fps and duration'): race({'a': (DOG, simulate(DOG, fps=10)), 'b': (DOG, simulate(DOG, fps=20))})
