@@ -17,7 +17,7 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 
-from .simulator import Rollout
+from .simulator import Rollout, SimConfig
 from .terrain import Terrain, flat, inset
 from .walker import Walker
 
@@ -64,6 +64,7 @@ def filmstrip(
 
 # %% ../nbs/03_show.ipynb #4a2fb01e
 _scale = 10 # of SVG units to a world unit, so that whole numbers are precise enough
+_radius = SimConfig().ground_radius
 
 def _frames(points, camera):
     "The `d` of a path in each frame; `points` is (frames, strokes, 2, 2), from one end of a stroke to the other"
@@ -84,14 +85,14 @@ def _moving_walker(walker, rollout, camera, swinging=SWING, joint=JOINT):
     springs = [_path(_frames(p[:,ends[kind]], camera), color, 2.5, seconds) for kind,color in ((~swings, FIXED), (swings, swinging)) if kind.any()]
     return ''.join(springs) + _path(_frames(np.stack([p, p], axis=2), camera), joint, 7, seconds)
 
-def _ground_band(terrain, radius, left, right):
+def _ground_band(terrain, left, right):
     "What is between `left` and `right` of the ground, as a path"
     band = ''
     for line in terrain.lines:
-        points = np.clip(inset(line, radius), [left, -1000], [right, 1000])
+        points = np.clip(inset(line, _radius), [left, -1000], [right, 1000])
         kept = [q for i,q in enumerate(points) if i == 0 or (q != points[i-1]).any()]
         band += 'M' + 'L'.join(f'{x*_scale:.0f} {-y*_scale:.0f}' for x,y in kept)
-    return f'<path d="{band}" stroke="{GROUND}" stroke-width="{2*radius*_scale:g}"/>'
+    return f'<path d="{band}" stroke="{GROUND}" stroke-width="{2*_radius*_scale:g}"/>'
 
 # %% ../nbs/03_show.ipynb #9d0b01c9
 def animate(
@@ -111,7 +112,7 @@ def animate(
     size, name = reach*_scale, f'A walker with {walker.mass} joints that comes {rollout.distance:.1f} units in {seconds:g} seconds'
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-size:.0f} {-0.75*size:.0f} {2*size:.0f} {1.7*size:.0f}" width="{width}" '
         f'role="img" aria-label="{name}" fill="none" stroke-linecap="round" stroke-linejoin="round"><title>{name}</title>'
-        f'<g>{_ground_band(terrain, 2, left, right)}<path d="{posts}" stroke="white" stroke-width="2" vector-effect="non-scaling-stroke"/>'
+        f'<g>{_ground_band(terrain, left, right)}<path d="{posts}" stroke="white" stroke-width="2" vector-effect="non-scaling-stroke"/>'
         f'<animateTransform attributeName="transform" type="translate" dur="{seconds:g}s" repeatCount="indefinite" values="{shift}"/></g>' + walking
         + f'<text x="{-0.95*size:.0f}" y="{0.9*size:.0f}" font-size="{size/12:.0f}" fill="{JOINT}">{rollout.distance:.1f} units in {seconds:g} s</text></svg>')
 
@@ -134,7 +135,7 @@ def race(
     head = (len(runners) + 0.7)*1.3*letter
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{left*_scale:.0f} {-top*_scale - head:.0f} {(right-left)*_scale:.0f} {(top-low)*_scale + head:.0f}" '
         f'width="{width}" role="img" aria-label="A race of {len(runners)} walkers on {terrain.name} ground" fill="none" stroke-linecap="round" stroke-linejoin="round">'
-        f'{_ground_band(terrain, 2, left, right)}{walking}{names}</svg>')
+        f'{_ground_band(terrain, left, right)}{walking}{names}</svg>')
 
 # %% ../nbs/03_show.ipynb #a0cf4b05
 def heatmap(
@@ -169,7 +170,7 @@ def _pack(data): return base64.b64encode(zlib.compress(data, 9)).decode()
 
 def _motion(rollout):
     "Positions in tenths of a unit, each frame as the difference from the one before"
-    return np.diff((rollout.positions*10).round().astype('<i2'), axis=0, prepend=np.zeros((1, *rollout.positions.shape[1:]), '<i2')).ravel()
+    return np.diff((rollout.positions*10).round().clip(-16000, 16000).astype('<i2'), axis=0, prepend=np.zeros((1, *rollout.positions.shape[1:]), '<i2')).ravel()
 
 # %% ../nbs/03_show.ipynb #de070152
 _player = '''
@@ -189,7 +190,7 @@ _player = '''
 const root = document.getElementById('ID'), one = s => root.querySelector(s);
 const unpack = async text => new Uint8Array(await new Response(new Blob([Uint8Array.from(atob(text), c => c.charCodeAt(0))]).stream()
   .pipeThrough(new DecompressionStream('deflate'))).arrayBuffer());
-const {axes, fps, ground, champions} = JSON.parse(new TextDecoder().decode(await unpack('DATA')));
+const {axes, fps, ground, thickness, champions} = JSON.parse(new TextDecoder().decode(await unpack('DATA')));
 const bytes = await unpack('MOTION'), half = bytes.length/2;
 let at = 0;
 for (const c of champions) {
@@ -250,10 +251,15 @@ function draw(now) {
   let middle = 0;
   for (let k = 0; k < p.length; k += 2) middle += p[k]/c.joints;
   const scale = canvas.width/c.view, X = x => canvas.width/2 + (x - middle)*scale, Y = y => 0.82*canvas.height - y*scale;
-  const line = (points, style, width) => { pen.strokeStyle = style; pen.lineWidth = width; pen.beginPath(); points.forEach(([x, y], k) => pen[k ? 'lineTo' : 'moveTo'](X(x), Y(y))); pen.stroke(); };
+  function line(points, style, width) {
+    [pen.strokeStyle, pen.lineWidth] = [style, width];
+    pen.beginPath();
+    for (const [x, y] of points) pen.lineTo(X(x), Y(y));
+    pen.stroke();
+  }
   pen.clearRect(0, 0, canvas.width, canvas.height);
   pen.lineCap = pen.lineJoin = 'round';
-  for (const points of ground) line(points, 'GROUND', 4*scale);
+  for (const points of ground) line(points, 'GROUND', thickness*scale);
   for (let x = Math.ceil((middle - c.view)/10)*10; x < middle + c.view; x += 10) line([[x, -0.2], [x, -1.2]], '#fff', 2);
   for (const [a, b, swings] of c.springs) line([[p[2*a], p[2*a+1]], [p[2*b], p[2*b+1]]], swings ? 'SWING' : 'FIXED', 3);
   for (let k = 0; k < p.length; k += 2) line([[p[k], p[k+1]], [p[k], p[k+1]]], 'JOINT', Math.max(0.6*scale, 5));
@@ -276,7 +282,7 @@ def map_player(
     rates = {e.rollout.fps for e in exhibits}
     if len(rates) != 1 or 0 in rates: raise ValueError('map_player needs champions, all simulated with the same fps')
     data = {'axes': [{'name': name, 'low': low, 'high': high, 'bins': bins} for name,(low,high,bins) in axes.items()], 'fps': rates.pop(),
-        'ground': [inset(line, 2).round(2).tolist() for line in terrain.lines],
+        'ground': [inset(line, _radius).round(2).tolist() for line in terrain.lines], 'thickness': 2*_radius,
         'champions': [{'niche': list(map(int, e.niche)), 'fitness': e.fitness, 'program': e.program, 'joints': e.walker.mass, 'frames': len(e.rollout.positions),
             'springs': [(m.a, m.b, int(m.amplitude != 0)) for m in e.walker.muscles]} for e in exhibits]}
     motion = np.concatenate([_motion(e.rollout) for e in exhibits]).view(np.uint8).reshape(-1, 2).T.tobytes() # all low bytes, then all high ones
