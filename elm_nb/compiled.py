@@ -29,7 +29,7 @@ def ground_table(
     terrain:Terrain,
     ground_radius:float, # Half the thickness of the segments, in world units
     joint_radius:float,  # In world units
-    width:float=2.       # Of a strip, in world units
+    width:float=2.       # Of a strip, in world units; wider where there would be more than 2000
 )->Ground:
     "A terrain as `walk` wants it"
     lines = [inset(line, ground_radius) for line in terrain.lines]
@@ -38,7 +38,7 @@ def ground_table(
     onward = np.vstack([np.hstack([np.vstack([none, p[:-2]-p[1:-1]]), np.vstack([p[2:]-p[1:-1], none])]) for p in lines])
     reach = ground_radius + joint_radius
     low, high = ends[:,::2].min(axis=1) - reach, ends[:,::2].max(axis=1) + reach
-    left = float(low.min())
+    left, width = float(low.min()), max(width, float(high.max() - low.min())/2000)
     strips = [[] for _ in range(int((high.max()-left)/width) + 1)]
     for s,(a,b) in enumerate(zip(((low-left)/width).astype(int), ((high-left)/width).astype(int))):
         for strip in strips[a:b+1]: strip.append(s)

@@ -211,7 +211,9 @@ class Sodarace:
         "The walker of a program, walking"
         outcome = self.walker(program)
         if outcome.status != 'ok': return f'<p>{html.escape(outcome.status)}: {html.escape(outcome.detail)}</p>'
-        return animate(outcome.value, simulate(outcome.value, self.terrain, self.config, fps=10), self.terrain)
+        try: rollout = simulate(outcome.value, self.terrain, self.config, fps=10, backend=self.backend)
+        except InvalidWalker as error: return f'<p>{html.escape(str(error))}</p>'
+        return animate(outcome.value, rollout, self.terrain)
 
     def player(self,
         champions:Sequence[tuple[tuple[int,...],float,str]] # Of each its niche (an index for each axis), fitness and program

@@ -11,8 +11,8 @@ __all__ = ['SWING', 'FIXED', 'JOINT', 'GROUND', 'draw', 'filmstrip', 'animate', 
 # %% ../nbs/03_show.ipynb #166ced8e
 import base64, hashlib, html, io, json, zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -103,18 +103,19 @@ def animate(
 )->str: # SVG, complete in itself
     "A walker that moves, as a picture for any browser"
     p = rollout.positions
-    reach = max(np.ptp(p, axis=1).max()*0.7, 8.)
-    camera = np.stack([p[:,:,0].mean(axis=1), np.full(len(p), p[0,:,1].mean())], axis=1)
+    foot = p[0,:,1].min()
+    reach = max(np.ptp(p, axis=1).max()*0.7, (p[...,1].max() - foot)/1.1, 8.)
+    camera = np.stack([p[:,:,0].mean(axis=1), np.full(len(p), foot)], axis=1)
     walking, seconds = _moving_walker(walker, rollout, camera), (len(p)-1)/rollout.fps
     left, right = p[...,0].min() - 2*reach, p[...,0].max() + 2*reach
     posts = ''.join(f'M{x*_scale:.0f} {-terrain.ground(x)*_scale:.0f}v{_scale}' for x in np.arange(np.ceil(left/10)*10, right, 10))
     shift = ';'.join(f'{-x:.0f} {y:.0f}' for x,y in (camera*_scale).tolist())
     size, name = reach*_scale, f'A walker with {walker.mass} joints that comes {rollout.distance:.1f} units in {seconds:g} seconds'
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-size:.0f} {-0.75*size:.0f} {2*size:.0f} {1.7*size:.0f}" width="{width}" '
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-size:.0f} {-1.3*size:.0f} {2*size:.0f} {1.6*size:.0f}" width="{width}" '
         f'role="img" aria-label="{name}" fill="none" stroke-linecap="round" stroke-linejoin="round"><title>{name}</title>'
         f'<g>{_ground_band(terrain, left, right)}<path d="{posts}" stroke="white" stroke-width="2" vector-effect="non-scaling-stroke"/>'
         f'<animateTransform attributeName="transform" type="translate" dur="{seconds:g}s" repeatCount="indefinite" values="{shift}"/></g>' + walking
-        + f'<text x="{-0.95*size:.0f}" y="{0.9*size:.0f}" font-size="{size/12:.0f}" fill="{JOINT}">{rollout.distance:.1f} units in {seconds:g} s</text></svg>')
+        + f'<text x="{-0.95*size:.0f}" y="{-1.17*size:.0f}" font-size="{size/12:.0f}" fill="{JOINT}">{rollout.distance:.1f} units in {seconds:g} s</text></svg>')
 
 # %% ../nbs/03_show.ipynb #42853be9
 def race(
@@ -135,7 +136,7 @@ def race(
     head = (len(runners) + 0.7)*1.3*letter
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{left*_scale:.0f} {-top*_scale - head:.0f} {(right-left)*_scale:.0f} {(top-low)*_scale + head:.0f}" '
         f'width="{width}" role="img" aria-label="A race of {len(runners)} walkers on {terrain.name} ground" fill="none" stroke-linecap="round" stroke-linejoin="round">'
-        f'{_ground_band(terrain, left, right)}{walking}{names}</svg>')
+        f'{_ground_band(terrain, left - 100, right + 100)}{walking}{names}</svg>')
 
 # %% ../nbs/03_show.ipynb #a0cf4b05
 def heatmap(
@@ -157,8 +158,9 @@ def heatmap(
     plt.close(fig)
     return fig
 
-# %% ../nbs/03_show.ipynb #985f6b4c
-class Exhibit(NamedTuple):
+# %% ../nbs/03_show.ipynb #fa86f266
+@dataclass(frozen=True)
+class Exhibit:
     "A champion to be played on a map"
     niche:tuple[int,...]   # Its place in the archive, an index for each axis
     fitness:float
@@ -197,9 +199,10 @@ for (const c of champions) {
   c.motion = [];
   for (let f = 0; f < c.frames; f++) c.motion.push(Float32Array.from({length: 2*c.joints},
     (_, k) => (f ? c.motion[f-1][k] : 0) + ((bytes[at] | bytes[half + at++] << 8) << 16 >> 16)/10));
-  let left = 1e9, right = -1e9;
+  let left = 1e9, right = -1e9, top = 0;
   for (let k = 0; k < 2*c.joints; k += 2) { left = Math.min(left, c.motion[0][k]); right = Math.max(right, c.motion[0][k]); }
-  c.view = Math.max(2.2*(right - left), 24);
+  for (const frame of c.motion) for (let k = 1; k < frame.length; k += 2) top = Math.max(top, frame[k]);
+  c.view = Math.max(2.2*(right - left), 2.2*(top + 2), 24);
 }
 const best = champions.reduce((m, c) => Math.max(m, c.fitness), 1e-9), stops = [[68,1,84], [59,82,139], [33,145,140], [94,201,98], [253,231,37]];
 const color = v => { const u = 4*Math.min(Math.max(v/best, 0), 0.9999), i = Math.floor(u);

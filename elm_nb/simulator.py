@@ -7,8 +7,8 @@ Docs: https://elm-nb.github.io/elm_nb/simulator.html.md"""
 # %% auto #0
 __all__ = ['SimConfig', 'swing', 'placed', 'rest_lengths', 'Rollout', 'simulate', 'simulate_many', 'robust_fitness']
 
-# %% ../nbs/02_simulator.ipynb #a4dd6d72
-import math
+# %% ../nbs/02_simulator.ipynb #d066eb7f
+import math, os
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -55,6 +55,9 @@ class SimConfig:
             value = getattr(self, f.name)
             if not math.isfinite(value): raise ValueError(f'SimConfig.{f.name} must be finite, got {value}')
             if value <= 0 and not (f.name == 'gravity' or f.name in may_be_0 and value == 0): raise ValueError(f'SimConfig.{f.name} must be positive, got {value}')
+        if self.iterations != int(self.iterations): raise ValueError(f'SimConfig.iterations must be a whole number, got {self.iterations}')
+        for name in ('duration', 'rest_time'):
+            if round(getattr(self, name)/self.dt) < 1: raise ValueError(f'SimConfig.{name} must be at least one step of {self.dt:g} s, got {getattr(self, name)}')
 
 # %% ../nbs/02_simulator.ipynb #854d343b
 def swing(
@@ -181,7 +184,7 @@ def _record(config): return np.array(tuple(map(float, astuple(config))), dtype=[
 
 def _walk_numba(walker, terrain, config, xy, rest, every):
     try: from elm_nb.compiled import walk
-    except ImportError as error: raise ImportError("backend='numba' needs numba: pip install 'elm_nb[fast]'") from error
+    except ModuleNotFoundError as error: raise ImportError("backend='numba' needs numba: pip install 'elm_nb[fast]'") from error
     ends = np.array([(m.a, m.b) for m in walker.muscles], dtype=np.int64).reshape(-1, 2)
     return walk(xy, ends, rest, _compiled_ground(terrain, config.ground_radius, config.joint_radius), _record(config), every)
 
@@ -199,8 +202,11 @@ def simulate(
     if backend not in _backends: raise ValueError(f'unknown backend {backend!r}; there are {", ".join(_backends)}')
     xy = placed(walker, terrain, config)
     rest = rest_lengths(walker, xy, config)
-    every = round(1/(fps*config.dt)) if fps else len(rest)
-    if every < 1 or fps and abs(every*fps*config.dt - 1) > 1e-9: raise ValueError(f'fps must divide {1/config.dt:g}, got {fps:g}')
+    every = len(rest)
+    if fps:
+        if not 0 < fps <= 1/config.dt or abs(round(1/(fps*config.dt))*fps*config.dt - 1) > 1e-9: raise ValueError(f'fps must divide {1/config.dt:g}, got {fps:g}')
+        every = round(1/(fps*config.dt))
+        if len(rest) % every: raise ValueError(f'a duration of {config.duration:g} s is not a whole number of frames at fps={fps:g}')
     positions, settled = _backends[backend](walker, terrain, config, xy, rest, every)
     return Rollout(positions, fps, settled*config.dt)
 
@@ -212,6 +218,12 @@ def _pool(workers):
     Finalize(None, pool.shutdown, exitpriority=100)
     return pool
 
+if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=_pool.cache_clear) # the workers are the parent's
+
+def _simulate_numbered(numbered, **options):
+    try: return simulate(numbered[1], **options)
+    except InvalidWalker as error: raise InvalidWalker(f'walker {numbered[0]}: {error}') from None
+
 def simulate_many(
     walkers,
     terrain:Terrain=flat(),
@@ -220,10 +232,10 @@ def simulate_many(
     backend:str='pymunk', # As for `simulate`
     workers:int=1 # Processes; 1 stays in this one. A script that asks for more needs the guard `if __name__ == '__main__':`
 )->list[Rollout]: # In the order of the walkers
-    "Simulate many walkers; the results do not depend on `workers`"
+    "Simulate many walkers; the results do not depend on `workers`. The first that does not fit the terrain is named by an `InvalidWalker`"
     if workers < 1: raise ValueError(f'workers must be at least 1, got {workers}')
-    walkers = list(walkers)
-    one = partial(simulate, terrain=terrain, config=config, fps=fps, backend=backend)
+    walkers = list(enumerate(walkers))
+    one = partial(_simulate_numbered, terrain=terrain, config=config, fps=fps, backend=backend)
     if workers == 1: return list(map(one, walkers))
     try: return list(_pool(workers).map(one, walkers, chunksize=math.ceil(len(walkers)/(8*workers)) or 1))
     except BrokenProcessPool as error:

@@ -13,7 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# %% ../nbs/01_terrain.ipynb #d0a8defd
+# %% ../nbs/01_terrain.ipynb #11a8528a
+def _check_finite(points, where):
+    for i,point in enumerate(points):
+        if not np.isfinite(point).all(): raise ValueError(f'point {i} of {where} is not finite')
+
 @dataclass(frozen=True)
 class Terrain:
     "Lines of points with solid matter on the right of each line; the first line is the ground"
@@ -22,11 +26,14 @@ class Terrain:
     room:tuple[float,float]=(float('-inf'), float('inf')) # Lowest and highest x that a walker may cover at the start
 
     def __post_init__(self):
+        if not len(self.lines): raise ValueError(f'the terrain {self.name!r} has no lines')
+        if not self.room[0] < self.room[1]: raise ValueError(f'the terrain {self.name!r} leaves no room: {self.room}')
+        object.__setattr__(self, 'lines', tuple(tuple((float(x), float(y)) for x,y in line) for line in self.lines)) # whatever it was, it can be hashed now
         for k,line in enumerate(self.lines):
-            points = np.array(line, dtype=float)
+            points = np.array(line)
             where = f'line {k} of the terrain {self.name!r}'
-            if points.ndim != 2 or points.shape[1] != 2 or len(points) < 2: raise ValueError(f'{where} must be at least two (x, y) points')
-            if not np.isfinite(points).all(): raise ValueError(f'point {np.argwhere(~np.isfinite(points))[0,0]} of {where} is not finite')
+            if len(points) < 2: raise ValueError(f'{where} must be at least two (x, y) points')
+            _check_finite(points, where)
             steps = np.diff(points, axis=0)
             if not np.abs(steps).any(axis=1).all(): raise ValueError(f'{where} has the same point twice in a row')
             if k == 0 and (steps[:,0] < 0).any(): raise ValueError(f'{where} is the ground and must run from left to right')
@@ -38,8 +45,8 @@ class Terrain:
         xs,ys = np.array(self.lines[0]).T
         return np.maximum(np.interp(x, xs, ys), np.interp(-np.asarray(x), -xs[::-1], ys[::-1]))
 
-# %% ../nbs/01_terrain.ipynb #75674d30
-FAR = 1000.0 # where terrains end, in world units; the best walkers come half that way in ten seconds
+# %% ../nbs/01_terrain.ipynb #2bfcbc41
+FAR = 1000.0 # where terrains end, in world units; no walker comes near that in ten seconds
 
 def from_points(
     points, # (x, y) points of the ground from left to right, in world units; it goes on level at both ends
@@ -49,9 +56,14 @@ def from_points(
     "Ground through the given points"
     line = [(float(x), float(y)) for x,y in points]
     if not line: raise ValueError(f'the terrain {name!r} has no points')
+    _check_finite(line, f'the terrain {name!r}')
     left = [(-FAR, line[0][1])] if line[0][0] > -FAR else []
     right = [(FAR, line[-1][1])] if line[-1][0] < FAR else []
     return Terrain(name, ((*left, *line, *right),), room)
+
+def _check_positive(**numbers):
+    for name,value in numbers.items():
+        if not (np.isfinite(value) and value > 0): raise ValueError(f'{name} must be positive and finite, got {value}')
 
 def from_function(
     f:Callable[[float],float], # Height of the ground at x, both in world units
@@ -60,6 +72,7 @@ def from_function(
     spacing:float=1. # Between two points, in world units
 )->Terrain:
     "Ground whose height is a function of x"
+    _check_positive(reach=reach, spacing=spacing)
     n = int(reach/spacing)
     return from_points([(x, f(x)) for x in np.arange(-n, n+1)*spacing], name)
 
@@ -74,6 +87,7 @@ def right_wall(
     distance:float=30. # From the start to the wall, in world units
 )->Terrain:
     "Level ground that ends at a wall on the right"
+    _check_positive(height=height, distance=distance)
     return from_points([(distance,0), (distance,height)], 'right_wall', (float('-inf'), distance-1))
 
 def left_wall(
@@ -81,15 +95,17 @@ def left_wall(
     distance:float=30. # From the start to the wall, in world units
 )->Terrain:
     "Level ground that ends at a wall on the left"
+    _check_positive(height=height, distance=distance)
     return from_points([(-distance,height), (-distance,0)], 'left_wall', (1-distance, float('inf')))
 
 # %% ../nbs/01_terrain.ipynb #46ed6652
 def bumpy(
     height:float=3., # Of the highest bump, in world units
-    wavelength:float=12., # From crest to crest, in world units
+    wavelength:float=12., # Twice the distance of two neighbouring heights, in world units
     seed:int=0 # Another seed, other bumps
 )->Terrain:
     "Wavy ground, the same for the same seed"
+    _check_positive(height=height, wavelength=wavelength)
     half, n = wavelength/2, int(400/wavelength)*2
     at = np.arange(-n, n+1)*half
     heights = np.random.default_rng(seed).uniform(0, height, len(at))
@@ -105,6 +121,7 @@ def tunnel(
     distance:float=30. # From the start to either mouth, in world units
 )->Terrain:
     "Level ground with a ceiling over it, on both sides of the start"
+    _check_positive(height=height, distance=distance)
     right = (FAR,height), (distance,height), (distance,FAR)
     left = (-distance,FAR), (-distance,height), (-FAR,height)
     return Terrain('tunnel', (((-FAR,0.), (FAR,0.)), right, left), (1-distance, distance-1))

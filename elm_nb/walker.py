@@ -39,7 +39,7 @@ class Walker:
         for i,joint in enumerate(self.joints):
             _require(len(joint) == 2 and all(map(isfinite, joint)), f'joint {i} must be two finite numbers, got {joint}')
         for i,(a,b,*numbers) in enumerate(self.muscles):
-            _require(0 <= a < n and 0 <= b < n, f'muscle {i} joins joints {a} and {b}; there are joints 0 to {n-1}')
+            _require(a in range(n) and b in range(n) and a != b, f'muscle {i} joins joints {a} and {b}; it takes two different ones of 0 to {n-1}')
             _require(all(map(isfinite, numbers)), f'amplitude and phase of muscle {i} must be finite, got {numbers}')
 
     @property

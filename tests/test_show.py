@@ -1,5 +1,6 @@
 "Pictures, looked at in a real browser where there is one"
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_a_map_fits_the_screen(opened, width):
 
 
 def test_a_map_with_one_axis(opened):
-    tab = opened(map_player([e._replace(niche=e.niche[:1]) for e in exhibits(5)], {'height': (0, 24, 12)}))
+    tab = opened(map_player([replace(e, niche=e.niche[:1]) for e in exhibits(5)], {'height': (0, 24, 12)}))
     tab.wait_for_selector('.elm-map[data-ready="5"]')
     assert tab.locator('.cells button').count() == 12
 
@@ -126,6 +127,6 @@ def test_300_champions_stay_below_2_megabytes():
 def test_errors():
     with pytest.raises(ValueError, match='same fps'): map_player([], AXES)
     one = exhibits(1)[0]
-    with pytest.raises(ValueError, match='same fps'): map_player([one, one._replace(rollout=simulate(one.walker))], AXES)
+    with pytest.raises(ValueError, match='same fps'): map_player([one, replace(one, rollout=simulate(one.walker))], AXES)
     with pytest.raises(ValueError, match='simulate with fps'): animate(DOG, simulate(DOG))
     with pytest.raises(ValueError, match='same fps and duration'): race({'a': (DOG, simulate(DOG, fps=10)), 'b': (DOG, simulate(DOG, fps=20))})
