@@ -71,10 +71,9 @@ def _slot_for(memory, i, s):
     return oldest
 
 @njit(cache=True, error_model='numpy')
-def _touch(p, step, ground, c, memory, contacts):
+def _touch(p, step, ground, c, bias_rate, memory, contacts):
     "Find all contacts of this step and return how many there are"
     count, reach = 0, c.joint_radius + c.ground_radius
-    bias_rate = (1 - c.collision_bias**c.dt)/c.dt
     ends, onward = ground.ends, ground.onward
     for i in range(len(p)):
         x, y = p[i,0], p[i,1]
@@ -151,13 +150,13 @@ def _solve_dampers(v, ends, normal, drag, share):
 
 # %% ../nbs/01a_compiled.ipynb #71cee062
 @njit(cache=True, error_model='numpy')
-def _step(p, v, escape, step, ends, rest, ground, c, normal, drag, drag_share, memory, contacts):
-    n, kept = len(p), c.damping**c.dt
+def _step(p, v, escape, step, ends, rest, ground, c, rates, normal, drag, memory, contacts):
+    n, (kept, bias_rate, drag_share) = len(p), rates
     for i in range(n):
         for k in range(2):
             p[i,k] += (v[i,k] + escape[i,k])*c.dt
             escape[i,k] = 0.
-    count = _touch(p, step, ground, c, memory, contacts)
+    count = _touch(p, step, ground, c, bias_rate, memory, contacts)
     _pull(p, v, ends, rest, c, normal, drag)
     for i in range(n):
         v[i,0] *= kept
@@ -187,14 +186,15 @@ def walk(
     memory = _Memory(np.full((n,_slots), -1), np.full((n,_slots), -9), np.zeros((n,_slots,2)))
     room = n*_slots
     contacts = _Contacts(np.zeros(room, np.int64), np.zeros(room, np.int64), np.zeros((room,2)), np.zeros(room), np.zeros(room), np.zeros(room, np.bool_))
-    drag_share = 1 - np.exp(-c.spring_damping*c.dt*2/c.joint_mass)
+    # Of a step: which share of its speed a joint keeps, how fast overlap is undone, which share of a spring's speed is damped
+    rates = c.damping**c.dt, (1 - c.collision_bias**c.dt)/c.dt, 1 - np.exp(-c.spring_damping*c.dt*2/c.joint_mass)
     lengths = np.empty(m)
     for e in range(m): lengths[e] = np.sqrt(((p[ends[e,1]] - p[ends[e,0]])**2).sum())
 
     limit, check = int(round(c.settle/c.dt)), int(round(c.rest_time/c.dt))
     before, moved, settled = p.copy(), np.inf, 0
     while settled < limit and moved >= c.rest_distance:
-        _step(p, v, escape, settled, ends, lengths, ground, c, normal, drag, drag_share, memory, contacts)
+        _step(p, v, escape, settled, ends, lengths, ground, c, rates, normal, drag, memory, contacts)
         settled += 1
         if settled % check == 0:
             moved = np.abs(p - before).max()
@@ -205,6 +205,6 @@ def walk(
         if t % every == 0:
             frames[taken] = p
             taken += 1
-        _step(p, v, escape, settled+t, ends, rest[t], ground, c, normal, drag, drag_share, memory, contacts)
+        _step(p, v, escape, settled+t, ends, rest[t], ground, c, rates, normal, drag, memory, contacts)
     frames[taken] = p
     return frames, settled
