@@ -265,8 +265,8 @@ function draw(now) {
   for (const points of ground) line(points, 'GROUND', thickness*scale);
   for (let x = Math.ceil((middle - c.view)/10)*10; x < middle + c.view; x += 10) line([[x, -0.2], [x, -1.2]], '#fff', 2);
   for (const [a, b, swings] of c.springs) line([[p[2*a], p[2*a+1]], [p[2*b], p[2*b+1]]], swings ? 'SWING' : 'FIXED', 3);
-  for (let k = 0; k < p.length; k += 2) line([[p[k], p[k+1]], [p[k], p[k+1]]], 'JOINT', Math.max(0.6*scale, 5));
   pen.fillStyle = 'JOINT';
+  for (let k = 0; k < p.length; k += 2) { pen.beginPath(); pen.arc(X(p[k]), Y(p[k+1]), Math.max(0.3*scale, 3), 0, 7); pen.fill(); }
   pen.font = '16px system-ui, sans-serif';
   pen.fillText(`${(t/fps).toFixed(1)} s`, 12, 24);
 }

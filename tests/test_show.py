@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from elm_nb.show import Exhibit, animate, map_player, page, race
+from elm_nb.show import GROUND, JOINT, SWING, Exhibit, animate, map_player, page, race
 from elm_nb.simulator import simulate
 from elm_nb.terrain import bumpy, flat, tunnel
 from elm_nb.walker import Muscle, Walker
@@ -64,6 +64,15 @@ def _differs(tab, selector):
     return first != tab.locator(selector).first.screenshot()
 
 
+def _pixels(tab, color):
+    "How many pixels of the canvas have this color?"
+    return tab.evaluate(f"""(() => {{
+        const canvas = document.querySelector('canvas'), d = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+        let n = 0;
+        for (let i = 0; i < d.length; i += 4) n += (d[i]<<16 | d[i+1]<<8 | d[i+2]) == 0x{color[1:]};
+        return n; }})()""")
+
+
 def exhibits(n):
     "Champions of all kinds, the walkers of realistic size"
     rng, made = np.random.default_rng(0), []
@@ -81,6 +90,7 @@ def test_the_map_plays_what_is_clicked(opened):
     tab.wait_for_selector('.elm-map[data-ready="40"]')
     assert tab.inner_text('.elm-map pre') == shown[39].program, 'the best champion plays first'
     assert _differs(tab, 'canvas')
+    for color in (JOINT, SWING, GROUND): assert _pixels(tab, color) > 20, color
     filled = tab.locator('.cells button:not([disabled])')
     assert (filled.count(), tab.locator('.cells button').count()) == (40, 144)
     tab.get_by_label('height 4 to 6, width 0 to 2: 1 champions').click()
