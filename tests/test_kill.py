@@ -51,7 +51,7 @@ def kill_and_resume(config, tmp_path, kills, processes=1):
         if (tmp_path/'killed/run.sqlite').exists() and process.exitcode: seen.append(count(tmp_path/'killed'))
         if process.exitcode == 0: # it ended before its 20 kills: begin another
             assert rows(tmp_path/'killed') == rows(tmp_path/'whole')
-            (tmp_path/'killed').rename(tmp_path/f'ended{killed}')
+            (tmp_path/'killed').rename(tmp_path/f'ended{len(list(tmp_path.glob("ended*")))}')
     finish(config, tmp_path/'killed', processes)
     expected = rows(tmp_path/'whole')
     assert rows(tmp_path/'killed') == expected == rows(tmp_path/'whole-again')
