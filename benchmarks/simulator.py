@@ -52,24 +52,19 @@ def naive(walker, config=CONFIG):
     return sum(b.position.x for b in bodies)/len(bodies) - start
 
 
-def cpu_time(action):
-    start = time.process_time()
+def timed(clock, action):
+    start = clock()
     action()
-    return time.process_time() - start
-
-
-def wall_time(action):
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def measure(walker):
     "One row of the table"
     variants = [lambda: naive(walker), lambda: simulate(walker, config=CONFIG), lambda: simulate(walker, config=CONFIG, backend='numba')]
     for v in variants: v()
-    times = np.array([[cpu_time(v) for v in variants] for _ in range(ROUNDS)])
-    several = [wall_time(lambda: simulate_many([walker]*MANY, config=CONFIG, backend=b, workers=n))/MANY for b in ('pymunk', 'numba') for n in (1, 2)]
+    times = np.array([[timed(time.process_time, v) for v in variants] for _ in range(ROUNDS)])
+    several = [timed(time.perf_counter, lambda: simulate_many([walker]*MANY, config=CONFIG, backend=b, workers=n))/MANY
+        for b in ('pymunk', 'numba') for n in (1, 2)]
     return [*np.median(times, axis=0)*1e3, *np.median(times[:, :1]/times[:, 1:], axis=0), *np.array(several)*1e3]
 
 
