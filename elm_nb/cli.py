@@ -15,7 +15,8 @@ from pathlib import Path
 from fastcore.script import call_parse, parse_cli
 
 from .domain import find_domain
-from .evolve import KNOWN_ERRORS, EvolveConfig, is_first_process, resume, start
+from .evolve import KNOWN_ERRORS, EvolveConfig, resume, start
+from .launch import is_first_process
 from .model import SMOLLM2
 from .run import Run, RunError, report, write_whole
 
@@ -30,9 +31,10 @@ def elm_evolve(
     children:int=8,              # Edits of each parent; an iteration makes parents x children evaluations
     seed:int=0,                  # Of all random numbers; another seed, another run
     out:str='runs/elm',          # Folder of the run; if it holds the same run unfinished, that goes on
-    model:str=SMOLLM2,           # For --mutator diff: the default model, a folder, or a name on the model hub
+    model:str=SMOLLM2,           # For --mutator diff: the default model, a folder with a model or an adapter, or a name on the model hub
     temperature:float=1.0,       # For --mutator diff: of sampling, at least 0
     top_p:float=0.95,            # For --mutator diff: sample among the likeliest tokens with this probability together, 0 to 1
+    no_examples:bool=False,      # For --mutator diff: no worked examples in the prompt, for a model that was fine-tuned on edits
     numbers_only:bool=False,     # For --mutator genetic: change numbers and nothing else
     processes:int=0              # Processes on this machine; 0 for one on each GPU or core that has something to do
 ):

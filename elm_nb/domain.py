@@ -11,7 +11,7 @@ __all__ = ['SQUARE', 'RADIAL', 'CPPN_FIXED', 'CPPN_MUTABLE', 'SEEDS', 'MESSAGES'
 # %% ../nbs/05_domain.ipynb #2b64616f
 import hashlib, html, importlib, inspect, math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Protocol, get_args
 
 from .sandbox import Outcome, Sandbox, Status
@@ -187,6 +187,12 @@ class Sodarace:
     axes = {'height': (0, 24, 12), 'width': (0, 24, 12), 'mass': (0, 48, 12)}
     messages, examples = MESSAGES, EXAMPLES
     prelude = '\n'.join([inspect.getsource(WalkerCreator), inspect.getsource(query_cppn), 'walker_creator = WalkerCreator'])
+
+    @property
+    def settings(self)->dict: # For JSON
+        "What a fitness depends on, so that runs under other physics are told apart"
+        terrain = hashlib.sha256(repr((self.terrain.lines, self.terrain.room)).encode()).hexdigest()[:12]
+        return {'terrain': f'{self.terrain.name} {terrain}', **asdict(self.config), 'backend': self.backend, 'starts': self.starts}
 
     def walker(self,
         program:str

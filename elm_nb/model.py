@@ -1,4 +1,4 @@
-"""Find a causal language model, load it, and sample many continuations of one prompt at once.
+"""Find a causal language model, load it, sample many continuations of one prompt at once, and train it by LoRA.
 
 Docs: https://elm-nb.github.io/elm_nb/model.html.md"""
 
@@ -6,10 +6,10 @@ Docs: https://elm-nb.github.io/elm_nb/model.html.md"""
 
 # %% auto #0
 __all__ = ['SMOLLM2', 'ModelError', 'cache_folder', 'fetch_smollm2', 'find_model', 'LanguageModel', 'load_model',
-           'save_tiny_model', 'Sample']
+           'save_tiny_model', 'Sample', 'fingerprint', 'add_lora']
 
-# %% ../nbs/09_model.ipynb #f483929d
-import copy, hashlib, json, math, os, subprocess, sys, tempfile, zipfile
+# %% ../nbs/09_model.ipynb #2272b228
+import copy, hashlib, json, math, os, shutil, subprocess, sys, tempfile, zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,14 @@ from typing import Literal
 os.environ.setdefault('TOKENIZERS_PARALLELISM', 'false')
 
 import torch, transformers
+import torch.nn.functional as F
 from fastcore.basics import patch
 from fastcore.xdg import xdg_cache_home
 from filelock import FileLock
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import SafetensorError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, AutoTokenizer, DynamicCache, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 # %% ../nbs/09_model.ipynb #fe030450
@@ -84,12 +87,23 @@ def fetch_smollm2()->Path: # Folder of the model
     except (OSError, SafetensorError) as error:
         raise ModelError(f'cannot keep the default model in {cache_folder()}: {error}; make room, or set ELM_NB_CACHE to another folder') from error
 
-# %% ../nbs/09_model.ipynb #deb4d84c
+# %% ../nbs/09_model.ipynb #70e97204
+def _read_base(folder):
+    "What an adapter was trained for"
+    try:
+        base = json.loads((folder/'base.json').read_text())
+        return {key: str(base[key]) for key in ('model', 'fingerprint')}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f'{folder} holds no adapter that can be used: base.json is damaged ({error}); train it again') from error
+
 def find_model(
-    name:str=SMOLLM2 # The default model, a folder, or a name on the model hub
+    name:str=SMOLLM2 # The default model, a folder with a model or an adapter, or a name on the model hub
 )->str: # Folder or name that can be loaded
     "Make sure that a model is there before anything starts; `ModelError` if it is not"
     if name == SMOLLM2: return str(fetch_smollm2())
+    if (Path(name)/'base.json').exists():
+        find_model(_read_base(Path(name))['model'])
+        return name
     try: AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
         where = 'has no readable config.json' if Path(name).is_dir() else 'is no folder here, and the model hub does not give it (unknown name, or no network)'
@@ -102,6 +116,12 @@ class LanguageModel:
     "A causal language model with its tokenizer"
     model:transformers.PreTrainedModel
     tokenizer:transformers.PreTrainedTokenizerBase
+    name:str='' # As what it was loaded
+
+    @property
+    def device(self)->torch.device: # Where the model is
+        "Where tensors for it have to be"
+        return self.model.device
 
     @property
     def context(self)->int: # Tokens
@@ -122,21 +142,24 @@ def _check_sums(folder):
     for name,expected in sums.items():
         if not (folder/name).is_file() or _sha256(folder/name) != expected: raise ModelError(f'{folder/name} is damaged; delete {folder} and start again')
 
-def load_model(
-    name:str=SMOLLM2, # See `find_model`
-    device:str='cpu'
-)->LanguageModel:
-    "Load a model for sampling, in fp32 on a CPU and in bf16 elsewhere"
-    path = find_model(name)
-    if name == SMOLLM2: _check_sums(Path(path))
+def _load(path, device, dtype):
     transformers.utils.logging.disable_progress_bar()
-    dtype = torch.float32 if str(device) == 'cpu' else torch.bfloat16
-    try:
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype).to(device).eval()
-        tokenizer = AutoTokenizer.from_pretrained(path)
+    try: return AutoModelForCausalLM.from_pretrained(path, dtype=dtype).to(device).eval(), AutoTokenizer.from_pretrained(path)
     except Exception as error: # transformers and its libraries have no common one
         raise ModelError(f'cannot load the model {path!r}; fetch it again or name another ({type(error).__name__}: {str(error).strip().splitlines()[0]})') from error
-    return LanguageModel(model, tokenizer)
+
+def load_model(
+    name:str=SMOLLM2, # See `find_model`
+    device:str='cpu',
+    dtype:torch.dtype=None, # By default fp32 on a CPU and bf16 elsewhere
+    trainable:bool=False    # Keep the weights of an adapter apart, to train it further
+)->LanguageModel:
+    "Load a model, or a model with an adapter"
+    path = find_model(name)
+    if name == SMOLLM2: _check_sums(Path(path))
+    dtype = dtype or (torch.float32 if torch.device(device).type == 'cpu' else torch.bfloat16)
+    if (Path(path)/'base.json').exists(): return _with_adapter(Path(path), device, dtype, trainable)
+    return LanguageModel(*_load(path, device, dtype), name)
 
 # %% ../nbs/09_model.ipynb #543aed12
 def save_tiny_model(
@@ -191,20 +214,32 @@ def _attend(module, query, key, value, mask, scaling, suffix=None, **kwargs):
 
 AttentionInterface.register('elm_nb_suffix', _attend)
 
-# %% ../nbs/09_model.ipynb #4eea88ef
+# %% ../nbs/09_model.ipynb #4d19ce6a
+@patch
+def embed(self:LanguageModel,
+    ids:torch.Tensor,         # (rows, tokens)
+    prefix:torch.Tensor=None  # (rows, any number, size), to stand before them
+)->torch.Tensor: # (rows, prefix and tokens, size)
+    "What a model sees of its input"
+    embedded = self.model.get_input_embeddings()(ids)
+    if prefix is None: return embedded
+    if prefix.shape[::2] != embedded.shape[::2]: raise ValueError(f'a prefix for {len(ids)} rows of size {embedded.shape[-1]} is needed, got {tuple(prefix.shape)}')
+    return torch.cat([prefix.to(embedded.dtype), embedded], dim=1)
+
 @torch.inference_mode()
-def _prefill(self, pieces):
+def _prefill(self, pieces, prefix):
     "(cache, logits of the next token) after a prompt"
-    version = sum(p._version for p in self.model.parameters()) # weights that were changed make what is known worthless
-    known = self._known if getattr(self, '_version', None) == version else []
+    version = None if prefix is not None else sum(p._version for p in self.model.parameters()) # weights that were changed make what is known worthless
+    known = self._known if version is not None and getattr(self, '_version', None) == version else []
     self._known, self._version = [], version
     cache, logits = DynamicCache(config=self.model.config), None
     for i,piece in enumerate(pieces):
         if i < len(known) and known[i][0] == piece: _,cache,logits = known[i]
         else:
             known, cache = [], copy.deepcopy(cache)
-            ids = torch.tensor([self.tokenizer.encode(piece, add_special_tokens=False)], device=self.model.device)
-            logits = self.model(ids, past_key_values=cache, logits_to_keep=1).logits[:,-1]
+            ids = torch.tensor([self.tokenizer.encode(piece, add_special_tokens=False)], device=self.device)
+            embedded = self.embed(ids, prefix[None] if prefix is not None and i == 0 else None)
+            logits = self.model(inputs_embeds=embedded, past_key_values=cache, logits_to_keep=1).logits[:,-1]
         self._known.append((piece, cache, logits))
     if any(getattr(layer, 'keys', None) is None for layer in cache.layers): raise ModelError('this model keeps no plain cache; use another model')
     return cache, logits
@@ -223,22 +258,25 @@ def _draw(logits, temperature, top_p, generator):
 class Sample:
     "A continuation of a prompt"
     text:str
-    tokens:tuple[int,...] # What was sampled, as numbers of the tokenizer
+    tokens:tuple[int,...] # What was sampled, as numbers of the tokenizer, with the token that ended it
+    log_probabilities:tuple[float,...] # Of each token, as the model gives them, whatever the temperature and `top_p` were
     ended:Literal['stop', 'end', 'length'] # By the stop rule, by the model, or because there was no more room
 
 @torch.inference_mode()
 def _continue(self, suffix, logits, max_tokens, temperature, top_p, stop, generator):
     "Sample all rows until each has ended"
     n = len(logits)
-    written, ended, alive, ends = [[] for _ in range(n)], ['length']*n, list(range(n)), self.ends
+    written, chances, ended, alive, ends = [[] for _ in range(n)], [[] for _ in range(n)], ['length']*n, list(range(n)), self.ends
+    text = lambda row: self.tokenizer.decode(written[row][:-1] if ended[row] == 'end' else written[row])
     for step in range(max_tokens):
         drawn, keep = _draw(logits, temperature, top_p, generator), []
-        for i,(row,token) in enumerate(zip(alive, drawn.tolist())):
+        chance = -F.cross_entropy(logits.float(), drawn, reduction='none')
+        for i,(row,token,log_probability) in enumerate(zip(alive, drawn.tolist(), chance.tolist())):
+            written[row].append(token)
+            chances[row].append(log_probability)
             if token in ends: ended[row] = 'end'
-            else:
-                written[row].append(token)
-                if stop and stop(self.tokenizer.decode(written[row])): ended[row] = 'stop'
-                else: keep.append(i)
+            elif stop and stop(text(row)): ended[row] = 'stop'
+            else: keep.append(i)
         if not keep or step == max_tokens-1: break
         if len(keep) < len(alive):
             suffix.keep(keep)
@@ -246,9 +284,9 @@ def _continue(self, suffix, logits, max_tokens, temperature, top_p, stop, genera
         position = torch.full((1, 1), suffix.get_seq_length(), device=drawn.device)
         logits = self.model(drawn[:,None], past_key_values=suffix, position_ids=position, suffix=suffix).logits[:,-1]
         suffix.length += 1
-    return [Sample(self.tokenizer.decode(w), tuple(w), e) for w,e in zip(written, ended)]
+    return [Sample(text(row), tuple(written[row]), tuple(chances[row]), ended[row]) for row in range(n)]
 
-# %% ../nbs/09_model.ipynb #4d19ce6a
+# %% ../nbs/09_model.ipynb #62145620
 @patch
 @torch.inference_mode()
 def sample(self:LanguageModel,
@@ -258,17 +296,92 @@ def sample(self:LanguageModel,
     temperature:float=1.0,   # 0 takes the likeliest token every time
     top_p:float=1.0,         # Draw among the likeliest tokens that have this much probability together
     stop:Callable[[str],bool]=None, # Is a text finished? Called after every token
-    seed:int=0               # The same seed gives the same samples
+    seed:int=0,              # The same seed gives the same samples
+    prefix:torch.Tensor=None # (any number, size), embeddings that stand before the prompt
 )->list[Sample]: # `n` of them
     "Continue one prompt `n` times"
     pieces = [p for p in ([prompt] if isinstance(prompt, str) else prompt) if p]
-    length = sum(len(self.tokenizer.encode(p, add_special_tokens=False)) for p in pieces)
-    if not length: raise ValueError('there is nothing to continue: the prompt is empty')
+    length = sum(len(self.tokenizer.encode(p, add_special_tokens=False)) for p in pieces) + (0 if prefix is None else len(prefix))
+    if not pieces: raise ValueError('there is nothing to continue: the prompt is empty')
     if length + max_tokens > self.context: raise ModelError(f'{length} tokens of prompt and {max_tokens} to sample do not fit into the context of {self.context}')
-    generator = torch.Generator(self.model.device).manual_seed(seed)
-    cache, logits = _prefill(self, pieces)
+    generator = torch.Generator(self.device).manual_seed(seed)
+    cache, logits = _prefill(self, pieces, prefix)
     before = self.model.config._attn_implementation
     try: self.model.set_attn_implementation('elm_nb_suffix')
     except ValueError as error: raise ModelError(f'this model cannot share a prompt ({error}); use another model') from error
     try: return _continue(self, _Suffix(cache, n, max_tokens), logits.expand(n, -1), max_tokens, temperature, top_p, stop, generator)
     finally: self.model.set_attn_implementation(before)
+
+# %% ../nbs/09_model.ipynb #735f4669
+@patch
+def log_probabilities(self:LanguageModel,
+    texts:Sequence[Sequence[int]], # Tokens
+    first:Sequence[int],           # For each text, the first token that counts; at least 1, since something must come before it
+    prefix:torch.Tensor=None       # (texts, any number, size), embeddings that stand before each text
+)->torch.Tensor: # (texts, most tokens that count), shorter ones end with zeros
+    "How likely is each token of the texts?"
+    if min(first) < 1: raise ValueError('the first token of a text has none before it, so it has no probability')
+    length, first = torch.tensor([len(t) for t in texts]), torch.tensor(first)
+    longest, start = int(length.max()), int(first.min())
+    if longest > self.context: raise ModelError(f'{longest} tokens do not fit into the context of {self.context}')
+    ids = pad_sequence([torch.tensor(t) for t in texts], batch_first=True).to(self.device)
+    logits = self.model(inputs_embeds=self.embed(ids, prefix), use_cache=False, logits_to_keep=longest-start+1).logits[:,:-1]
+    at = torch.arange(start, longest)
+    counts = ((at >= first[:,None]) & (at < length[:,None])).to(self.device)
+    found = -F.cross_entropy(logits[counts].float(), ids[:,start:][counts], reduction='none')
+    place = (torch.arange(int((length-first).max())) < (length-first)[:,None]).to(self.device)
+    return found.new_zeros(place.shape).masked_scatter(place, found)
+
+# %% ../nbs/09_model.ipynb #50f608c9
+def fingerprint(
+    model:transformers.PreTrainedModel
+)->str: # The same in fp32 and bf16, with and without an adapter
+    "Tell weights apart"
+    digest = hashlib.sha256()
+    for name,weight in model.named_parameters():
+        if 'lora_' not in name: digest.update(weight.detach().to('cpu', torch.bfloat16).view(torch.int16).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+def add_lora(
+    language_model:LanguageModel,
+    r:int=16,       # Rank of the matrices
+    alpha:int=32,   # The change is scaled by alpha/r
+    seed:int=0      # Of the weights that do not start at zero
+)->LanguageModel: # Only the new weights can be trained; the given model's own weights are used, not copied
+    "Add LoRA matrices to all linear layers of a model"
+    config = LoraConfig(r=r, lora_alpha=alpha, target_modules='all-linear', task_type='CAUSAL_LM')
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        try: model = get_peft_model(language_model.model, config)
+        except ValueError as error: raise ModelError(f'LoRA finds no layer to train in this model ({error}); train all of its weights, or use another model') from error
+    return LanguageModel(model.eval(), language_model.tokenizer, language_model.name)
+
+# %% ../nbs/09_model.ipynb #23c011f2
+@patch
+def save(self:LanguageModel,
+    folder # Replaced if it exists
+):
+    "Write a model with its tokenizer, or the adapter alone if it has one; aside first, so that the folder is never half a model"
+    folder = Path(folder)
+    aside = folder.with_name(folder.name + '.new')
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    if isinstance(self.model, PeftModel):
+        for config in self.model.peft_config.values(): config.base_model_name_or_path = self.name
+        self.model.save_pretrained(aside, save_embedding_layers=False)
+        (aside/'base.json').write_text(json.dumps({'model': self.name, 'fingerprint': fingerprint(self.model)}, indent=2) + '\n')
+    else:
+        self.model.save_pretrained(aside)
+        self.tokenizer.save_pretrained(aside)
+    shutil.rmtree(folder, ignore_errors=True)
+    aside.rename(folder)
+
+def _with_adapter(folder, device, dtype, trainable):
+    base = _read_base(folder)
+    language_model = load_model(base['model'], device, dtype)
+    if fingerprint(language_model.model) != base['fingerprint']:
+        raise ModelError(f'the adapter in {folder} was trained for other weights than those of {base["model"]!r} here; train it again')
+    try: model = PeftModel.from_pretrained(language_model.model, str(folder), is_trainable=trainable)
+    except Exception as error: raise ModelError(f'cannot load the adapter in {folder}; train it again ({type(error).__name__}: {str(error).strip().splitlines()[0]})') from error
+    if not trainable: model = model.merge_and_unload()
+    return LanguageModel(model.eval(), language_model.tokenizer, base['model'] if trainable else str(folder))

@@ -6,13 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 from unittest.mock import patch
 
 import pytest
 
 from elm_nb.cli import main
-from elm_nb.evolve import EvolveConfig
+from elm_nb.domain import Sodarace
+from elm_nb.evolve import EvolveConfig, recorded
 from elm_nb.model import SMOLLM2
 from elm_nb.run import Run
 
@@ -78,9 +78,9 @@ def test_damaged_run(tmp_path):
 
 def test_folder_in_use_or_of_another_run(tmp_path):
     config, folder = EvolveConfig(mutator='genetic', iterations=1), tmp_path/'run'
-    with Run(folder, asdict(config) | {'seed': 9}): pass # nothing evaluated: another configuration may still take over
+    with Run(folder, recorded(config, Sodarace()) | {'seed': 9}): pass # nothing evaluated: another configuration may still take over
     assert elm('evolve', '--mutator', 'genetic', '--iterations', 1, '--processes', 1, '--out', folder) is None
-    with Run(folder, asdict(config)):
+    with Run(folder, recorded(config, Sodarace())):
         check(elm('evolve', '--mutator', 'genetic', '--iterations', 1, '--out', folder), str(folder), 'in use by another process')
     check(elm('evolve', '--mutator', 'genetic', '--iterations', 1, '--seed', 5, '--out', folder), 'seed is 0 there and 5 here')
     (tmp_path/'letters.txt').write_text('mine')

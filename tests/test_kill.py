@@ -2,14 +2,14 @@
 import os
 import signal
 import time
-from dataclasses import asdict
 from multiprocessing import get_context
 
 import numpy as np
 import psutil
 import pytest
 
-from elm_nb.evolve import EvolveConfig, start
+from elm_nb.domain import Sodarace
+from elm_nb.evolve import EvolveConfig, recorded, start
 from elm_nb.model import save_tiny_model
 from elm_nb.run import Run
 
@@ -100,7 +100,7 @@ def test_half_made_folders(tmp_path, moment):
     "Killed between making the folder and writing its first row"
     config, folder = EvolveConfig(mutator='genetic', iterations=1), tmp_path/'run'
     folder.mkdir()
-    if moment == 'run.sqlite': Run(folder, asdict(config)).close()
+    if moment == 'run.sqlite': Run(folder, recorded(config, Sodarace())).close()
     else: (folder/'config.new').write_text('{"half')
     finish(config, folder)
     finish(config, tmp_path/'whole')
