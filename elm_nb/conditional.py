@@ -26,7 +26,7 @@ from transformers import ResNetConfig, ResNetModel
 from .domain import Domain
 from .inventor import Inventor, end_token, evaluate_all
 from .launch import processes_now
-from .model import LanguageModel, Sample, load_model
+from .model import Sample, load_model
 from .terrain import Terrain, raster
 from .training import trained
 

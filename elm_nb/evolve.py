@@ -146,11 +146,12 @@ def recorded(
 def run_evolution(
     accelerator:Accelerator,
     config:EvolveConfig,
-    folder # Of the run
+    folder, # Of the run
+    mutator:Mutator=None # The one that the configuration names, if it is there already
 ):
     "Evolve as a configuration says, in the processes that are there"
     domain = find_domain(config.domain)
-    mutator = make_mutator(config, domain, str(accelerator.device))
+    mutator = mutator or make_mutator(config, domain, str(accelerator.device))
     with Run(folder, recorded(config, domain)) if accelerator.is_main_process else nullcontext() as run:
         evolve(domain, mutator, seed_program(domain, config.seed_program), config.iterations, config.parents, config.children, config.seed, run)
 

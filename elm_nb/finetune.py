@@ -7,8 +7,8 @@ Docs: https://elm-nb.github.io/elm_nb/finetune.html.md"""
 # %% auto #0
 __all__ = ['Accepted', 'accepted_edits', 'answer', 'FinetuneConfig', 'Lessons', 'lessons', 'finetune']
 
-# %% ../nbs/13_finetune.ipynb #08e65c9e
-import difflib
+# %% ../nbs/13_finetune.ipynb #48ef5f86
+import difflib, json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from accelerate import Accelerator
 from .launch import processes_now
 from .model import SMOLLM2, LanguageModel, add_lora, load_model
 from .mutator import Place, beginnings, request
-from .run import Run
+from .run import Run, write_whole
 from .training import Logged, Text, TrainConfig, TrainingError, train
 
 # %% ../nbs/13_finetune.ipynb #62aef7cd
@@ -91,7 +91,6 @@ def lessons(
     encode = lambda text: language_model.tokenizer.encode(text, add_special_tokens=False)
     texts = []
     for i in rng.permutation(len(edits)):
-        if len(texts) == config.edits: break
         before, after = edits[i]
         if (said := answer(before, after, rng)) is None:
             counts['not one place'] += 1
@@ -101,6 +100,7 @@ def lessons(
         text = Text((*given, *encode(said[1])), len(given))
         if len(text.tokens) > min(config.longest, language_model.context): counts['too long'] += 1
         else: texts.append(text)
+    counts['not needed'], texts = max(len(texts) - config.edits, 0), texts[:config.edits]
     aside = max(1, round(config.held_out*len(texts)))
     if len(texts) < 2: raise TrainingError(f'there are too few accepted edits to learn from: {counts}; evolve for longer, or with more runs')
     return Lessons(texts[aside:], texts[:aside], {**counts, 'used': len(texts)})
@@ -123,6 +123,8 @@ def finetune(
     steps = max(1, round(config.passes*len(found.texts)/config.batch))
     training = TrainConfig(steps, config.batch, config.micro_batch, config.lr, max(1, steps//10), max(1, steps//4), seed=config.seed)
     log = train(model, found.texts, found.held_out, training, folder, accelerator, {**asdict(config), **found.counts})
-    if accelerator.is_main_process: model.save(Path(folder)/'adapter')
+    if accelerator.is_main_process:
+        write_whole(Path(folder)/'finetune.json', json.dumps({'counts': found.counts, 'log': log}, indent=1) + '\n')
+        model.save(Path(folder)/'adapter')
     accelerator.wait_for_everyone()
     return found.counts, log

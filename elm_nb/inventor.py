@@ -84,7 +84,7 @@ def program_texts(
     for program in programs:
         tokens = language_model.tokenizer.encode(program, add_special_tokens=False)
         if max(tokens) >= rows: raise InventorError(f'the tokenizer does not fit the model: token {max(tokens)} of {rows}; use the tokenizer that belongs to it')
-        if language_model.tokenizer.decode(tokens) != program: raise InventorError(f'the tokenizer does not give a program back as it was: {program[:60]!r}...; use another')
+        if language_model.tokenizer.decode(tokens) != program: raise InventorError(f'the tokenizer does not give this program back: {program[:60]!r}...; use another')
         if len(tokens) + 2 <= longest: texts.append(Text((end, *tokens, end), 1))
     return texts
 

@@ -8,8 +8,8 @@ Docs: https://elm-nb.github.io/elm_nb/model.html.md"""
 __all__ = ['SMOLLM2', 'ModelError', 'cache_folder', 'fetch_smollm2', 'find_model', 'LanguageModel', 'load_model',
            'save_tiny_model', 'Sample', 'fingerprint', 'add_lora']
 
-# %% ../nbs/09_model.ipynb #2272b228
-import copy, hashlib, json, math, os, shutil, subprocess, sys, tempfile, zipfile
+# %% ../nbs/09_model.ipynb #a72b34d8
+import copy, hashlib, json, math, os, shutil, subprocess, sys, tempfile, warnings, zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -342,6 +342,12 @@ def fingerprint(
         if 'lora_' not in name: digest.update(weight.detach().to('cpu', torch.bfloat16).view(torch.int16).numpy().tobytes())
     return digest.hexdigest()[:16]
 
+def _quietly(f, *args, **kwargs):
+    "Call a function of peft, which warns of its own use of transformers"
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', FutureWarning)
+        return f(*args, **kwargs)
+
 def add_lora(
     language_model:LanguageModel,
     r:int=16,       # Rank of the matrices
@@ -352,7 +358,7 @@ def add_lora(
     config = LoraConfig(r=r, lora_alpha=alpha, target_modules='all-linear', task_type='CAUSAL_LM')
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        try: model = get_peft_model(language_model.model, config)
+        try: model = _quietly(get_peft_model, language_model.model, config)
         except ValueError as error: raise ModelError(f'LoRA finds no layer to train in this model ({error}); train all of its weights, or use another model') from error
     return LanguageModel(model.eval(), language_model.tokenizer, language_model.name)
 
@@ -381,7 +387,8 @@ def _with_adapter(folder, device, dtype, trainable):
     language_model = load_model(base['model'], device, dtype)
     if fingerprint(language_model.model) != base['fingerprint']:
         raise ModelError(f'the adapter in {folder} was trained for other weights than those of {base["model"]!r} here; train it again')
-    try: model = PeftModel.from_pretrained(language_model.model, str(folder), is_trainable=trainable)
-    except Exception as error: raise ModelError(f'cannot load the adapter in {folder}; train it again ({type(error).__name__}: {str(error).strip().splitlines()[0]})') from error
+    try: model = _quietly(PeftModel.from_pretrained, language_model.model, str(folder), is_trainable=trainable)
+    except Exception as error: # peft and its libraries have no common one
+        raise ModelError(f'cannot load the adapter in {folder}; train it again ({type(error).__name__}: {str(error).strip().splitlines()[0]})') from error
     if not trainable: model = model.merge_and_unload()
     return LanguageModel(model.eval(), language_model.tokenizer, base['model'] if trainable else str(folder))

@@ -11,7 +11,6 @@ __all__ = ['gae', 'leave_one_out', 'policy_loss', 'value_loss', 'ReinforceConfig
 # %% ../nbs/17_reinforce.ipynb #ff44b5bf
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 

@@ -6,7 +6,7 @@ Docs: https://elm-nb.github.io/elm_nb/show.html.md"""
 
 # %% auto #0
 __all__ = ['SWING', 'FIXED', 'JOINT', 'GROUND', 'draw', 'filmstrip', 'animate', 'race', 'heatmap', 'Exhibit', 'map_player',
-           'curves', 'figure_html', 'table_html', 'diff_html', 'page']
+           'curves', 'plot_lines', 'plot_matrix', 'figure_html', 'table_html', 'diff_html', 'page']
 
 # %% ../nbs/03_show.ipynb #166ced8e
 import base64, hashlib, html, io, json, zlib
@@ -304,6 +304,40 @@ def curves(
         for ax,y in zip(axes, series): ax.plot(evaluations, y, label=name)
     for ax,title in zip(axes, ('niches filled', 'QD score', 'max fitness')): ax.set(xlabel='evaluations', ylabel=title)
     if len(runs) > 1: axes[0].legend()
+    plt.close(fig)
+    return fig
+
+# %% ../nbs/03_show.ipynb #4884f399
+def plot_lines(
+    lines:Mapping[str,tuple], # For each name (x, y), two equally long sequences
+    xlabel:str,
+    ylabel:str
+)->plt.Figure:
+    "Lines in one picture"
+    fig, ax = plt.subplots(figsize=(6.5, 3.2), layout='constrained')
+    for name,(x,y) in lines.items(): ax.plot(x, y, '.-' if len(x) < 30 else '-', label=name)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if len(lines) > 1: ax.legend()
+    plt.close(fig)
+    return fig
+
+def plot_matrix(
+    values:np.ndarray,   # (rows, columns)
+    rows:Sequence[str],
+    columns:Sequence[str],
+    ylabel:str,
+    xlabel:str,
+    label:str            # What the values are, with their unit
+)->plt.Figure:
+    "A table of numbers as a picture"
+    fig, ax = plt.subplots(figsize=(1.5 + 1.1*len(columns), 1.2 + 0.7*len(rows)), layout='constrained')
+    image = ax.imshow(values, vmin=0, aspect='auto')
+    for i,j in np.ndindex(*values.shape):
+        ax.text(j, i, f'{values[i,j]:.1f}', ha='center', va='center', color='black' if values[i,j] > 0.6*values.max() else 'white')
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(rows)), rows)
+    fig.colorbar(image, label=label)
     plt.close(fig)
     return fig
 

@@ -8,8 +8,8 @@ Docs: https://elm-nb.github.io/elm_nb/training.html.md"""
 __all__ = ['TrainingError', 'update', 'save_checkpoint', 'load_checkpoint', 'trained', 'restore', 'Text', 'TrainConfig', 'Logged',
            'batch_at', 'held_out_loss', 'train']
 
-# %% ../nbs/12a_training.ipynb #04b34297
-import json, math, os
+# %% ../nbs/12a_training.ipynb #ef148e1e
+import math, os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -187,7 +187,8 @@ def train(
             if (step+1) % config.check_every == 0 or step+1 == config.steps: check = held_out_loss(language_model, held_out, accelerator, config.micro_batch)
             log.append(Logged(step+1, tokens, loss, check))
             if check is not None and file and accelerator.is_main_process:
-                save_checkpoint(file, {'made_with': made_with, 'parameters': [p.detach() for p in parameters], 'optimizer': optimizer.state_dict(), 'log': [tuple(l) for l in log]})
+                state = {'made_with': made_with, 'parameters': [p.detach() for p in parameters], 'optimizer': optimizer.state_dict()}
+                save_checkpoint(file, {**state, 'log': [tuple(l) for l in log]})
             bar.set_postfix(step=f'{step+1}/{config.steps}', loss=f'{loss:.3f}', refresh=False)
             bar.update(counted)
     return log

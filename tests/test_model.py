@@ -45,3 +45,26 @@ def test_state_after_an_interruption(tmp_path):
     after = model.sample(PROMPT, 2, 10, temperature=0)
     model._known = []
     assert model.sample(PROMPT, 2, 10, temperature=0) == after != before
+
+
+@pytest.mark.parametrize('language_model', ['qwen2', 'gpt2'], indirect=True)
+def test_training_sees_the_probabilities_of_sampling(language_model):
+    "With and without embeddings before the prompt, whatever the temperature, and for texts of different lengths"
+    start = language_model.tokenizer.encode(PROMPT)
+    size = language_model.model.get_input_embeddings().embedding_dim
+    for prefix in (None, torch.randn(2, size)):
+        samples = language_model.sample(PROMPT, 6, 30, temperature=0.8, top_p=0.9, seed=1, prefix=prefix)
+        assert len({len(s.tokens) for s in samples}) > 1 or all(s.ended == 'length' for s in samples)
+        repeated = None if prefix is None else prefix.expand(6, -1, -1)
+        found = language_model.log_probabilities([[*start, *s.tokens] for s in samples], [len(start)]*6, repeated)
+        for row, s in zip(found, samples):
+            assert torch.allclose(row[:len(s.tokens)], torch.tensor(s.log_probabilities), atol=1e-4)
+            assert not row[len(s.tokens):].any()
+    with pytest.raises(ValueError, match='none before it'): language_model.log_probabilities([[1, 2]], [0])
+
+
+def test_a_prefix_leaves_nothing_behind(tmp_path):
+    model = load_model(save_tiny_model(tmp_path))
+    before = model.sample(PROMPT, 2, 10, seed=1)
+    model.sample(PROMPT, 2, 10, seed=1, prefix=torch.randn(3, 32))
+    assert model.sample(PROMPT, 2, 10, seed=1) == before

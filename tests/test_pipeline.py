@@ -1,0 +1,114 @@
+"The three stages together, on a scale of seconds: one process or two, kills, bad input"
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from test_cli import check, elm
+
+from elm_nb.finetune import FinetuneConfig
+from elm_nb.inventor import InventorConfig
+from elm_nb.model import save_tiny_model
+from elm_nb.pipeline import PipelineConfig, pipeline
+from elm_nb.reinforce import ReinforceConfig
+from elm_nb.run import Run, RunError
+
+STEPS = ['stage1/genetic-square-0', 'stage1/diff-square-0']
+
+
+def config(folder):
+    "Everything as small as it gets; two micro-batches in each step, so that two processes give the same bits"
+    return PipelineConfig(seed_programs=('square',), warmup=8, evolve=2, parents=2, children=6,
+        finetune=FinetuneConfig(save_tiny_model(folder/'tiny'), edits=16, longest=2000, batch=8, micro_batch=4),
+        inventor=InventorConfig('0.1M', passes=4., batch=8, micro_batch=4), samples=16, terrains=('left_wall', 'bumpy'),
+        reinforce=ReinforceConfig(iterations=3, samples=16, epochs=1, batch=8, micro_batch=4), repeats=1, crosswise=4)
+
+
+def results(folder):
+    "What a pipeline made, without times"
+    rows = {}
+    for step in STEPS:
+        with Run(folder/step) as run: rows[step] = list(run.entries())
+    episodes = [pq.read_table(f).to_pylist() for f in sorted((folder/'stage3'/'seed-0'/'episodes').glob('*.parquet'))]
+    files = ('stage1/finetune/finetune.json', 'stage2/model/inventor.json', 'stage2/score.json', 'stage3/seed-0/result.json')
+    return rows, episodes, {f: json.loads((folder/f).read_text()) for f in files}, (folder/'stage2'/'data'/'data'/'train-00000-of-00001.parquet').read_bytes()
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('pipeline')
+    pipeline(config(folder), folder/'one', 1)
+    return folder
+
+
+def test_everything_is_there(finished):
+    rows, episodes, files, _ = results(finished/'one')
+    assert [len(r) for r in rows.values()] == [1 + 8*12, 1 + 2*12] and [len(e) for e in episodes] == [16]*3
+    page = (finished/'one'/'index.html').read_text()
+    assert page.count('<h2>') == 4 and page.count('<img') >= 5 and 'http://' not in page.replace('http://www.w3.org/2000/svg', '')
+    assert (finished/'one'/'stage1'/'diff-square-0'/'index.html').exists() and 'stage1/diff-square-0/index.html' in page
+    assert str(finished) not in page.replace(files['stage2/model/inventor.json']['model'], '').replace(str(finished/'tiny'), '')
+
+
+def test_two_processes_give_the_same(finished):
+    pipeline(config(finished), finished/'two', 2)
+    assert results(finished/'two') == results(finished/'one')
+
+
+@pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='kills are of Unix')
+def test_kills(finished):
+    "Killed in every stage and started again, it ends as if nothing had happened"
+    folder, asked = finished/'killed', config(finished)
+
+    def is_there(pattern, n=1): return len(list(folder.glob(pattern))) >= n
+
+    def rows(step, n):
+        if not (folder/step/'run.sqlite').exists(): return False
+        try:
+            with Run(folder/step) as run: return len(run.history()) >= n
+        except RunError: return False
+    moments = [lambda: rows(STEPS[0], 4), lambda: is_there('stage1/finetune/checkpoint.pt'), lambda: rows(STEPS[1], 2),
+        lambda: is_there('stage2/model/checkpoint.pt'), lambda: is_there('stage3/seed-0/episodes/*.parquet', 2)]
+    for moment in moments:
+        process = subprocess.Popen([sys.executable, __file__, finished, folder], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not moment():
+            assert process.poll() is None, 'it ended before it could be killed'
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        time.sleep(0.5)
+    pipeline(asked, folder, 1)
+    assert results(folder) == results(finished/'one')
+
+
+def test_done_is_not_done_again(finished):
+    before = {f: f.stat().st_mtime_ns for f in (finished/'one').rglob('*') if f.suffix in ('.pt', '.safetensors', '.parquet', '.sqlite')}
+    pipeline(config(finished), finished/'one', 1)
+    assert {f: f.stat().st_mtime_ns for f in before} == before
+
+
+def test_bad_input(finished, tmp_path):
+    asked = config(finished)
+    with pytest.raises(RunError, match='samples is 16 there and 8 here'): pipeline(replace(asked, samples=8), finished/'one', 1)
+    (tmp_path/'mine.txt').write_text('mine')
+    with pytest.raises(RunError, match='is not empty'): pipeline(asked, tmp_path, 1)
+    for wrong, named in ((dict(terrains=('moon',)), 'moon'), (dict(seed_programs=()), 'none given'), (dict(evolve=0), 'evolve is 0'), (dict(ten='vit'), 'vit')):
+        with pytest.raises(RunError, match=named): replace(asked, **wrong)
+    check(elm('pipeline', '--scale', 'huge', '--out', tmp_path/'run'), 'huge', 'tiny, small, paper')
+    check(elm('pipeline', '--algorithm', 'dqn', '--out', tmp_path/'run'), 'dqn', 'ppo and rloo')
+    check(elm('pipeline', '--processes', '-1', '--out', tmp_path/'run'), 'processes is -1')
+    assert not (tmp_path/'run').exists()
+
+
+def test_too_few_processes(tmp_path, monkeypatch):
+    monkeypatch.setenv('WORLD_SIZE', '1') # as under a launcher that started one
+    check(elm('pipeline', '--processes', '2', '--model', save_tiny_model(tmp_path/'tiny'), '--out', tmp_path/'run'), 'asked for 2 processes, but 1 came up')
+
+
+if __name__ == '__main__': pipeline(config(Path(sys.argv[1])), Path(sys.argv[2]), 1)
