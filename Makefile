@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-OUT ?= runs/first
+OUT ?= runs/tiny
 
 .DEFAULT_GOAL := help
 .PHONY: help elm test readme clean
@@ -10,8 +10,8 @@ OUT ?= runs/first
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
 
-elm: $(VENV)/installed ## Evolve walkers with a language model for a few minutes, and write a page of results
-	$(BIN)/elm evolve --iterations 16 --out $(OUT)
+elm: $(VENV)/installed ## All three stages at a tiny scale, in about a quarter of an hour, with a page of results
+	$(BIN)/elm pipeline --scale tiny --out $(OUT)
 
 test: $(VENV)/installed-dev ## Run all notebooks and tests
 	PATH="$(abspath $(BIN)):$$PATH" nbdev-test --n-workers 2

@@ -18,7 +18,7 @@ from .domain import find_domain
 from .evolve import EvolveConfig, resume, start
 from .launch import is_first_process
 from .model import SMOLLM2
-from .pipeline import PIPELINE_ERRORS, SCALES, pipeline
+from .pipeline import PIPELINE_ERRORS, SCALES, is_pipeline, pipeline, pipeline_config, pipeline_report
 from .run import Run, RunError, report, write_whole
 
 # %% ../nbs/19_cli.ipynb #0ff86fc3
@@ -48,20 +48,22 @@ def elm_evolve(
 # %% ../nbs/19_cli.ipynb #16f02f73
 @call_parse
 def elm_resume(
-    folder:str,           # Of the run
-    iterations:int=None,  # Iterations in all, to go on for longer than was asked for at first
+    folder:str,           # Of the run, or of a pipeline
+    iterations:int=None,  # Of a run: iterations in all, to go on for longer than was asked for at first
     processes:int=0       # Processes on this machine; 0 for one on each GPU or core that has something to do
 ):
-    "Go on with a run that was stopped, or extend one that has ended"
-    _guarded(lambda: resume(folder, iterations, processes), folder)
+    "Go on with what was stopped, or extend a run that has ended"
+    if not is_pipeline(folder): _guarded(lambda: resume(folder, iterations, processes), folder)
+    elif iterations is None: _guarded(lambda: pipeline(pipeline_config(folder), folder, processes), folder)
+    else: raise RunError('a pipeline has iterations of several kinds; only a run can be asked for more')
     _guarded(lambda: _write_page(folder), folder)
 
 # %% ../nbs/19_cli.ipynb #f369c1c7
 @call_parse
 def elm_show(
-    folder:str, # Of the run, finished or not
+    folder:str, # Of a run or a pipeline, finished or not
 ):
-    "Write the page with the results of a run, and say where it is"
+    "Write the page of results, and say where it is"
     _guarded(lambda: _write_page(folder), folder)
 
 # %% ../nbs/19_cli.ipynb #b8aba6aa
@@ -83,27 +85,29 @@ def elm_pipeline(
     if inventor: config = replace(config, inventor=replace(config.inventor, model=inventor))
     if algorithm: config = replace(config, reinforce=replace(config.reinforce, algorithm=algorithm))
     if ten: config = replace(config, ten=ten)
-    _guarded(lambda: pipeline(config, out, processes), out, 'the same command')
-    if is_first_process(): print(f'The results are in {(Path(out)/"index.html").absolute().as_uri()}')
+    _guarded(lambda: pipeline(config, out, processes), out)
+    _guarded(lambda: _write_page(out), out)
 
-# %% ../nbs/19_cli.ipynb #fc00a046
-def _way_on(folder, command):
+# %% ../nbs/19_cli.ipynb #1d7fd867
+def _way_on(folder):
     if not (Path(folder)/'config.json').exists(): return 'nothing was logged yet'
-    return f'everything up to the last full iteration is safe in {folder}; go on with: {command or f"elm resume {folder}"}'
+    return f'everything up to the last full iteration is safe in {folder}; go on with: elm resume {folder}'
 
-def _guarded(action, folder, command=None):
+def _guarded(action, folder):
     "Do something with a run; a stop by the user says how to go on"
     try: action()
-    except (OSError, sqlite3.Error) as error: raise RunError(f'{folder}: {error}; {_way_on(folder, command)}') from error
+    except (OSError, sqlite3.Error) as error: raise RunError(f'{folder}: {error}; {_way_on(folder)}') from error
     except KeyboardInterrupt:
-        print(f'\nStopped; {_way_on(folder, command)}', file=sys.stderr)
+        print(f'\nStopped; {_way_on(folder)}', file=sys.stderr)
         raise SystemExit(130) from None
 
 def _write_page(folder):
     if not is_first_process(): return
-    with Run(folder) as run:
-        if 'domain' not in run.config: raise RunError(f'{folder} names no domain, so it was not made by elm evolve; use elm_nb.run.report from Python')
-        html = report(run, find_domain(run.config['domain']))
+    if is_pipeline(folder): html = pipeline_report(folder)
+    else:
+        with Run(folder) as run:
+            if 'domain' not in run.config: raise RunError(f'{folder} names no domain, so it was not made by elm evolve; use elm_nb.run.report from Python')
+            html = report(run, find_domain(run.config['domain']))
     file = (Path(folder)/'index.html').absolute()
     write_whole(file, html)
     print(f'The results are in {file.as_uri()}')

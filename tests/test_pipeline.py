@@ -50,6 +50,7 @@ def finished(tmp_path_factory):
 def test_everything_is_there(finished):
     rows, episodes, files, _ = results(finished/'one')
     assert [len(r) for r in rows.values()] == [1 + 8*12, 1 + 2*12] and [len(e) for e in episodes] == [16]*3
+    assert elm('show', finished/'one') is None
     page = (finished/'one'/'index.html').read_text()
     assert page.count('<h2>') == 4 and page.count('<img') >= 5 and 'http://' not in page.replace('http://www.w3.org/2000/svg', '')
     assert (finished/'one'/'stage1'/'diff-square-0'/'index.html').exists() and 'stage1/diff-square-0/index.html' in page
@@ -64,7 +65,7 @@ def test_two_processes_give_the_same(finished):
 @pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='kills are of Unix')
 def test_kills(finished):
     "Killed in every stage and started again, it ends as if nothing had happened"
-    folder, asked = finished/'killed', config(finished)
+    folder = finished/'killed'
 
     def is_there(pattern, n=1): return len(list(folder.glob(pattern))) >= n
 
@@ -83,8 +84,8 @@ def test_kills(finished):
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         time.sleep(0.5)
-    pipeline(asked, folder, 1)
-    assert results(folder) == results(finished/'one')
+    assert elm('resume', folder, '--processes', '1') is None
+    assert results(folder) == results(finished/'one') and (folder/'index.html').exists()
 
 
 def test_done_is_not_done_again(finished):
@@ -102,6 +103,7 @@ def test_bad_input(finished, tmp_path):
         with pytest.raises(RunError, match=named): replace(asked, **wrong)
     check(elm('pipeline', '--scale', 'huge', '--out', tmp_path/'run'), 'huge', 'tiny, small, paper')
     check(elm('pipeline', '--algorithm', 'dqn', '--out', tmp_path/'run'), 'dqn', 'ppo and rloo')
+    check(elm('resume', finished/'one', '--iterations', '9'), 'only a run can be asked for more')
     check(elm('pipeline', '--processes', '-1', '--out', tmp_path/'run'), 'processes is -1')
     assert not (tmp_path/'run').exists()
 

@@ -118,7 +118,8 @@ def test_a_pretrained_model_in_stages_2_and_3(rank, tmp_path):
     reinforce(policy, value, inventor, domains, ReinforceConfig(iterations=2, samples=8, batch=4, micro_batch=2, lr=1e-2, scale=10.))
     assert inventor.sample(4, seed=2) == reference
     if rank:
-        kept = {n.replace('.base_layer', '').removeprefix('base_model.model.'): w for n, w in policy.inventor.language_model.model.state_dict().items() if 'lora_' not in n}
+        weights = policy.inventor.language_model.model.state_dict().items()
+        kept = {n.replace('.base_layer', '').removeprefix('base_model.model.'): w for n, w in weights if 'lora_' not in n}
         assert all((w == before[n]).all() for n, w in kept.items()) and len(kept) == len(before)
     save_policy(policy, tmp_path/'policy', value)
     again, value_again = load_policy(tmp_path/'policy', trainable=True)
