@@ -8,8 +8,8 @@ Docs: https://elm-nb.github.io/elm_nb/conditional.html.md"""
 __all__ = ['ConditionalError', 'TerrainCodes', 'TerrainResNet', 'Policy', 'make_policy', 'ValueNetwork', 'save_policy',
            'load_policy', 'Conditionality', 'conditionality']
 
-# %% ../nbs/16_conditional.ipynb #9816b94f
-import copy, json, shutil
+# %% ../nbs/16_conditional.ipynb #12a8e7a1
+import copy, json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from transformers import ResNetConfig, ResNetModel
 from .domain import Domain
 from .inventor import Inventor, end_token, evaluate_all
 from .launch import processes_now
-from .model import Sample, load_model
+from .model import Sample, load_model, whole_folder
 from .terrain import Terrain, raster
 from .training import trained
 
@@ -134,7 +134,7 @@ def make_policy(
 )->Policy:
     "Put a new network before a model of stage 2"
     size = inventor.language_model.model.get_input_embeddings().embedding_dim
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         match ten:
             case 'codes': network = TerrainCodes(terrains, size, tokens)
@@ -167,7 +167,7 @@ class ValueNetwork(nn.Module):
 
 # %% ../nbs/16_conditional.ipynb #8b29130c
 def _save_part(folder, language_model, ten, more={}):
-    language_model.save(folder/'model')
+    language_model.save(folder/'model') # makes the folder
     save_file({**{f'ten.{k}': v.contiguous() for k,v in ten.state_dict().items()}, **more}, folder/'networks.safetensors')
 
 def save_policy(
@@ -176,26 +176,22 @@ def save_policy(
     value:ValueNetwork=None # To go on with training
 ):
     "Write a policy, and perhaps its value network, into one folder"
-    folder = Path(folder)
-    aside = folder.with_name(folder.name + '.new')
-    shutil.rmtree(aside, ignore_errors=True)
-    (aside/'policy').mkdir(parents=True)
-    _save_part(aside/'policy', policy.inventor.language_model, policy.ten)
-    if value is not None:
-        (aside/'value').mkdir()
-        _save_part(aside/'value', value.language_model, value.ten, {f'head.{k}': v for k,v in value.head.state_dict().items()})
-    terrains = [(t.name, t.lines, t.room) for t in getattr(policy.ten, 'terrains', [])]
-    (aside/'policy.json').write_text(json.dumps({**policy.ten.made_with, 'longest': policy.inventor.longest, 'terrains': terrains}) + '\n')
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.rename(folder)
+    if not isinstance(policy.ten, (TerrainCodes, TerrainResNet)):
+        raise ConditionalError('only TerrainCodes and TerrainResNet can be saved; save a network of your own with torch')
+    with whole_folder(folder) as aside:
+        _save_part(aside/'policy', policy.inventor.language_model, policy.ten)
+        if value is not None: _save_part(aside/'value', value.language_model, value.ten, {f'head.{k}': v for k,v in value.head.state_dict().items()})
+        terrains = [(t.name, t.lines, t.room) for t in getattr(policy.ten, 'terrains', [])]
+        (aside/'policy.json').write_text(json.dumps({**policy.ten.made_with, 'longest': policy.inventor.longest, 'terrains': terrains}) + '\n')
 
 def _load_part(folder, card, device, trainable):
     language_model = load_model(str(folder/'model'), device, torch.float32, trainable)
-    terrains = [Terrain(name, tuple(lines), tuple(room)) for name,lines,room in card['terrains']]
-    kind = {'codes': 'codes', 'resnet': 'resnet50' if card.get('depth') == '50' else 'resnet'}[card['kind']]
-    part = make_policy(Inventor(language_model, card['longest']), terrains, kind, card['tokens'])
+    size, terrains = language_model.model.get_input_embeddings().embedding_dim, [Terrain(name, tuple(lines), tuple(room)) for name,lines,room in card['terrains']]
+    if card['kind'] == 'codes': network = TerrainCodes(terrains, size, card['tokens'])
+    else: network = TerrainResNet(size, card['tokens'], card['depth'], card['shape'])
     weights = load_file(folder/'networks.safetensors', device=str(device))
-    part.ten.load_state_dict({k.removeprefix('ten.'): v for k,v in weights.items() if k.startswith('ten.')})
+    network.load_state_dict({k.removeprefix('ten.'): v for k,v in weights.items() if k.startswith('ten.')})
+    part = Policy(Inventor(language_model, card['longest']), network.to(device))
     return part, {k.removeprefix('head.'): v for k,v in weights.items() if k.startswith('head.')}
 
 def load_policy(
@@ -205,11 +201,13 @@ def load_policy(
 )->tuple[Policy,ValueNetwork|None]:
     "Load a policy, and its value network if it has one"
     folder = Path(folder)
-    try: card = json.loads((folder/'policy.json').read_text())
-    except (OSError, ValueError) as error: raise ConditionalError(f'{folder} holds no policy ({error}); train one there') from error
-    policy, _ = _load_part(folder/'policy', card, device, trainable)
-    if not (folder/'value').exists(): return policy, None
-    part, head = _load_part(folder/'value', card, device, trainable)
+    try:
+        card = json.loads((folder/'policy.json').read_text())
+        policy, _ = _load_part(folder/'policy', card, device, trainable)
+        if not (folder/'value').exists(): return policy, None
+        part, head = _load_part(folder/'value', card, device, trainable)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ConditionalError(f'{folder} holds no policy that can be used ({type(error).__name__}: {error}); train one there') from error
     value = ValueNetwork(part)
     value.head.load_state_dict(head)
     return policy, value

@@ -8,8 +8,8 @@ Docs: https://elm-nb.github.io/elm_nb/evolve.html.md"""
 __all__ = ['KNOWN_ERRORS', 'micro_batches', 'evolve', 'EvolveConfig', 'make_mutator', 'recorded', 'run_evolution', 'start',
            'resume']
 
-# %% ../nbs/12_evolve.ipynb #f07839ab
-import sqlite3
+# %% ../nbs/12_evolve.ipynb #ea993070
+import json, sqlite3
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields, replace
 from time import perf_counter
@@ -141,7 +141,7 @@ def recorded(
     domain:Domain
 )->dict: # For JSON
     "What a run's folder says of how it was made"
-    return {**asdict(config), 'settings': getattr(domain, 'settings', None)}
+    return json.loads(json.dumps({**asdict(config), 'settings': getattr(domain, 'settings', None)})) # as it will be read back
 
 def run_evolution(
     accelerator:Accelerator,

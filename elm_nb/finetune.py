@@ -19,9 +19,9 @@ from accelerate import Accelerator
 
 from .launch import processes_now
 from .model import SMOLLM2, LanguageModel, add_lora, load_model
-from .mutator import Place, beginnings, request
+from .mutator import MAX_LINES, MAX_TOKENS, Place, beginnings, request
 from .run import Run, write_whole
-from .training import Logged, Text, TrainConfig, TrainingError, train
+from .training import Logged, Text, TrainConfig, TrainingError, check_numbers, train
 
 # %% ../nbs/13_finetune.ipynb #62aef7cd
 class Accepted(NamedTuple):
@@ -49,7 +49,7 @@ def answer(
     if len(steps) != 1: return None
     (kind,i,j,k,l), = steps
     if kind == 'insert' and i < len(a): j, l = i+1, l+1 # the line after it comes along
-    if j-i != 1 or k == l: return None
+    if j-i != 1 or not 0 < l-k <= MAX_LINES: return None
     old, new = a[i], b[k:l]
     kept = [part for part in beginnings(old) if new[0].startswith(part)] if len(new) == 1 else []
     if kept and rng.random() < inside:
@@ -71,6 +71,10 @@ class FinetuneConfig:
     micro_batch:int=4     # Edits that are computed together
     lr:float=5e-4         # Highest learning rate
     seed:int=0            # Of the choice of edits, their order, messages and kept beginnings
+
+    def __post_init__(self):
+        check_numbers(self, dict(edits=2, longest=2, rank=1, batch=1, micro_batch=1, seed=0), ('passes', 'held_out', 'lr'))
+        if self.held_out >= 1: raise TrainingError(f'held_out is {self.held_out}; it must be below 1, for example 0.1')
 
 class Lessons(NamedTuple):
     "What a model is fine-tuned on"
@@ -98,7 +102,7 @@ def lessons(
         message = str(rng.choice(list(messages), p=weights/weights.sum()))
         given = encode(before.rstrip('\n')) + encode(request(message, said[0]))
         text = Text((*given, *encode(said[1])), len(given))
-        if len(text.tokens) > min(config.longest, language_model.context): counts['too long'] += 1
+        if len(text.tokens) > min(config.longest, language_model.context) or len(text.tokens) - text.first > MAX_TOKENS: counts['too long'] += 1
         else: texts.append(text)
     counts['not needed'], texts = max(len(texts) - config.edits, 0), texts[:config.edits]
     aside = max(1, round(config.held_out*len(texts)))

@@ -11,16 +11,18 @@ __all__ = ['processes_now', 'spread', 'LaunchError', 'is_first_process', 'count_
 import os, signal, socket, sys, threading
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import InitProcessGroupKwargs, gather_object
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException, get_context, start_processes
 
 # %% ../nbs/11a_launch.ipynb #d837b022
 def processes_now()->Accelerator:
     "The processes that are there, this one among them"
-    return Accelerator(cpu=not torch.cuda.is_available())
+    patience = InitProcessGroupKwargs(timeout=timedelta(days=1)) # the others wait while one distils or writes
+    return Accelerator(cpu=not torch.cuda.is_available(), kwargs_handlers=[patience])
 
 def spread(
     f:Callable,      # What to do with an item

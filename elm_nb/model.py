@@ -6,11 +6,12 @@ Docs: https://elm-nb.github.io/elm_nb/model.html.md"""
 
 # %% auto #0
 __all__ = ['SMOLLM2', 'ModelError', 'cache_folder', 'fetch_smollm2', 'find_model', 'LanguageModel', 'load_model',
-           'save_tiny_model', 'Sample', 'fingerprint', 'add_lora']
+           'save_tiny_model', 'Sample', 'fingerprint', 'add_lora', 'whole_folder']
 
 # %% ../nbs/09_model.ipynb #a72b34d8
 import copy, hashlib, json, math, os, shutil, subprocess, sys, tempfile, warnings, zipfile
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -174,7 +175,7 @@ def save_tiny_model(
     PreTrainedTokenizerFast(tokenizer_object=backend, eos_token='<|endoftext|>').save_pretrained(folder)
     config = LlamaConfig(vocab_size=len(vocab), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=8192, bos_token_id=None, eos_token_id=0)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         LlamaForCausalLM(config).save_pretrained(folder)
     return str(folder)
@@ -323,7 +324,7 @@ def log_probabilities(self:LanguageModel,
     if min(first) < 1: raise ValueError('the first token of a text has none before it, so it has no probability')
     length, first = torch.tensor([len(t) for t in texts]), torch.tensor(first)
     longest, start = int(length.max()), int(first.min())
-    if longest > self.context: raise ModelError(f'{longest} tokens do not fit into the context of {self.context}')
+    if longest + (0 if prefix is None else prefix.shape[1]) > self.context: raise ModelError(f'{longest} tokens do not fit into the context of {self.context}')
     ids = pad_sequence([torch.tensor(t) for t in texts], batch_first=True).to(self.device)
     logits = self.model(inputs_embeds=self.embed(ids, prefix), use_cache=False, logits_to_keep=longest-start+1).logits[:,:-1]
     at = torch.arange(start, longest)
@@ -334,12 +335,13 @@ def log_probabilities(self:LanguageModel,
 
 # %% ../nbs/09_model.ipynb #50f608c9
 def fingerprint(
-    model:transformers.PreTrainedModel
-)->str: # The same in fp32 and bf16, with and without an adapter
+    model:transformers.PreTrainedModel,
+    adapter:bool=False # Count the weights of an adapter, too
+)->str: # The same in fp32 and bf16
     "Tell weights apart"
     digest = hashlib.sha256()
     for name,weight in model.named_parameters():
-        if 'lora_' not in name: digest.update(weight.detach().to('cpu', torch.bfloat16).view(torch.int16).numpy().tobytes())
+        if adapter or 'lora_' not in name: digest.update(weight.detach().to('cpu', torch.bfloat16).view(torch.int16).numpy().tobytes())
     return digest.hexdigest()[:16]
 
 def _quietly(f, *args, **kwargs):
@@ -356,39 +358,47 @@ def add_lora(
 )->LanguageModel: # Only the new weights can be trained; the given model's own weights are used, not copied
     "Add LoRA matrices to all linear layers of a model"
     config = LoraConfig(r=r, lora_alpha=alpha, target_modules='all-linear', task_type='CAUSAL_LM')
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try: model = _quietly(get_peft_model, language_model.model, config)
         except ValueError as error: raise ModelError(f'LoRA finds no layer to train in this model ({error}); train all of its weights, or use another model') from error
     return LanguageModel(model.eval(), language_model.tokenizer, language_model.name)
 
-# %% ../nbs/09_model.ipynb #23c011f2
-@patch
-def save(self:LanguageModel,
+# %% ../nbs/09_model.ipynb #5e9c7166
+@contextmanager
+def whole_folder(
     folder # Replaced if it exists
 ):
-    "Write a model with its tokenizer, or the adapter alone if it has one; aside first, so that the folder is never half a model"
+    "A folder to write to, which gets its name when all is written, so that nothing half written passes for whole"
     folder = Path(folder)
     aside = folder.with_name(folder.name + '.new')
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    if isinstance(self.model, PeftModel):
-        for config in self.model.peft_config.values(): config.base_model_name_or_path = self.name
-        self.model.save_pretrained(aside, save_embedding_layers=False)
-        (aside/'base.json').write_text(json.dumps({'model': self.name, 'fingerprint': fingerprint(self.model)}, indent=2) + '\n')
-    else:
-        self.model.save_pretrained(aside)
-        self.tokenizer.save_pretrained(aside)
+    yield aside
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
 
+@patch
+def save(self:LanguageModel,
+    folder # Replaced if it exists
+):
+    "Write a model with its tokenizer, or the adapter alone if it has one"
+    with whole_folder(folder) as aside:
+        if isinstance(self.model, PeftModel):
+            for config in self.model.peft_config.values(): config.base_model_name_or_path = self.name
+            self.model.save_pretrained(aside, save_embedding_layers=False)
+            (aside/'base.json').write_text(json.dumps({'model': self.name, 'fingerprint': fingerprint(self.model)}, indent=2) + '\n')
+        else:
+            self.model.save_pretrained(aside)
+            self.tokenizer.save_pretrained(aside)
+
 def _with_adapter(folder, device, dtype, trainable):
     base = _read_base(folder)
-    language_model = load_model(base['model'], device, dtype)
+    language_model = load_model(base['model'], device, dtype) if trainable else load_model(base['model'], 'cpu', torch.float32) # to merge without rounding
     if fingerprint(language_model.model) != base['fingerprint']:
         raise ModelError(f'the adapter in {folder} was trained for other weights than those of {base["model"]!r} here; train it again')
     try: model = _quietly(PeftModel.from_pretrained, language_model.model, str(folder), is_trainable=trainable)
     except Exception as error: # peft and its libraries have no common one
         raise ModelError(f'cannot load the adapter in {folder}; train it again ({type(error).__name__}: {str(error).strip().splitlines()[0]})') from error
-    if not trainable: model = model.merge_and_unload()
+    if not trainable: model = model.merge_and_unload().requires_grad_().to(device, dtype)
     return LanguageModel(model.eval(), language_model.tokenizer, base['model'] if trainable else str(folder))

@@ -8,8 +8,9 @@ Docs: https://elm-nb.github.io/elm_nb/pipeline.html.md"""
 __all__ = ['TERRAINS', 'SCALES', 'PIPELINE_ERRORS', 'PipelineConfig', 'stage1', 'stage2', 'stage3', 'is_pipeline',
            'pipeline_config', 'pipeline_report', 'run_pipeline', 'pipeline']
 
-# %% ../nbs/18_pipeline.ipynb #cbe1ffa3
-import json
+# %% ../nbs/18_pipeline.ipynb #2cdec9b8
+import json, math
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -22,18 +23,18 @@ from filelock import FileLock, Timeout
 
 from . import __version__
 from .conditional import ConditionalError, ValueNetwork, conditionality, make_policy, save_policy
-from .dataset import DatasetError, canonical, distill, read_dataset, write_dataset
+from .dataset import DatasetError, distill, read_dataset, write_dataset
 from .domain import SEEDS, Sodarace
 from .evolve import KNOWN_ERRORS, EvolveConfig, make_mutator, run_evolution
 from .finetune import FinetuneConfig, finetune
-from .inventor import InventorConfig, InventorError, evaluate_all, load_inventor, score, train_inventor
+from .inventor import LADDER, InventorConfig, InventorError, draw, evaluate_all, form, load_inventor, score, train_inventor
 from .launch import count_processes, is_first_process, launch
 from .model import SMOLLM2, find_model
 from .reinforce import Progress, ReinforceConfig, reinforce
 from .run import Run, RunError, read_config, replay, report, shares, write_whole
 from .show import curves, figure_html, page, plot_lines, plot_matrix, table_html
 from .terrain import bumpy, flat, left_wall, right_wall, tunnel
-from .training import TrainingError
+from .training import TrainingError, check_numbers
 
 # %% ../nbs/18_pipeline.ipynb #e07c86dc
 TERRAINS = {t.name: t for t in (flat(), left_wall(), right_wall(), bumpy(), tunnel())}
@@ -59,11 +60,12 @@ class PipelineConfig:
     seed:int=0            # Of everything
 
     def __post_init__(self):
-        for name in ('runs', 'warmup', 'evolve', 'parents', 'children', 'samples', 'repeats', 'crosswise'):
-            if getattr(self, name) < 1: raise RunError(f'{name} is {getattr(self, name)}; it must be at least 1')
+        check_numbers(self, dict(runs=1, warmup=1, evolve=1, parents=1, children=1, samples=1, repeats=1, crosswise=1, seed=0), ('threshold',))
+        if self.threshold > 1: raise RunError(f'threshold is {self.threshold}; it must be at most 1, for example 0.5')
         for name,known in (('seed_programs', SEEDS), ('terrains', TERRAINS)):
-            unknown = [n for n in getattr(self, name) if n not in known]
-            if unknown or not getattr(self, name): raise RunError(f'unknown {name}: {", ".join(unknown) or "none given"}; there are {", ".join(known)}')
+            given = getattr(self, name)
+            wrong = [n for n in given if n not in known or given.count(n) > 1]
+            if wrong or not given: raise RunError(f'{name} must be some of {", ".join(known)}, each once; got {", ".join(wrong) or "none"}')
         if self.ten not in ('codes', 'resnet', 'resnet50'): raise RunError(f'unknown terrain embedding network {self.ten!r}; there are codes, resnet and resnet50')
 
 SCALES = {
@@ -126,10 +128,10 @@ def stage2(accelerator:Accelerator, config:PipelineConfig, folder:Path):
     dataset = read_dataset(data)
     if _missing(model/'inventor.json', accelerator): train_inventor(dataset, replace(config.inventor, seed=config.seed), model, accelerator)
     if not _missing(measured, accelerator): return
-    inventor, known = load_inventor(model, str(accelerator.device)), dataset.train['program'].to_pylist()
+    inventor = load_inventor(model, str(accelerator.device))
     programs = [s.text for s in inventor.sample(config.samples, config.seed, accelerator=accelerator)]
     samples, draws = score(programs, dataset, Sodarace(), config.seed, accelerator)
-    drawn = np.random.default_rng(config.seed).choice(known, config.samples).tolist()
+    drawn = draw(dataset, config.samples, config.seed)
     _write(measured, {'samples': samples._asdict(), 'data': draws._asdict(), 'programs': programs,
         'on terrains': {'stage 2': _before(programs, config, accelerator), 'data': _before(drawn, config, accelerator)}}, accelerator)
 
@@ -178,18 +180,21 @@ def _report1(config, folder):
         ('subheading', 'The champion of each run'), ('cards', cards)]
 
 def _report2(config, folder):
-    domain, card = Sodarace(), read_dataset(folder/'stage2'/'data').card
+    domain, dataset = Sodarace(), read_dataset(folder/'stage2'/'data')
     trained, measured = (json.loads((folder/'stage2'/f).read_text()) for f in ('model/inventor.json', 'score.json'))
-    known = set(read_dataset(folder/'stage2'/'data').train['program'].to_pylist())
-    worth = [(e.fitness, p) for p in dict.fromkeys(measured['programs']) if (e := domain.evaluate(p)).status == 'ok' and canonical(p) not in known]
-    percent = lambda s: (f'{s["valid"]:.1%}', f'{s["novel"]:.1%}', s['distinct'], s['niches'], f'{s["qd_score"]:.0f}', f'{s["best"]:.1f}')
-    every = sorted(worth, reverse=True)[::max(1, len(worth)//6)][:6]
+    counts, rows = dataset.card['counts'], dataset.train.to_pylist()
+    known, genetic = {r['program'] for r in rows}, sum(r['mutator'] == 'genetic' for r in rows)
+    new = [p for p in dict.fromkeys(measured['programs']) if form(p) not in known]
+    worth = sorted(((e.fitness, p) for p in new if (e := domain.evaluate(p)).status == 'ok'), reverse=True)
+    numbers = lambda s: (f'{s["valid"]:.1%}', f'{s["novel"]:.1%}', s['distinct'], s['niches'], f'{s["qd_score"]:.0f}', f'{s["best"]:.1f}')
+    every = [worth[i] for i in sorted({*np.linspace(0, len(worth)-1, 6).round().astype(int)})] if worth else []
     return [('heading', 'Stage 2: a model that writes walkers'),
-        ('text', f'The data: {card["counts"]["train"]} programs that reach {config.threshold:.0%} of the best in their niche, and {card["counts"]["held_out"]} held out. '
+        ('text', f'The data: {counts["train"]} programs that reach {config.threshold:.0%} of the best in their niche, and {counts["held_out"]} held out. '
+            f'{genetic} of the {counts["train"]} come from the genetic warm-up. '
             f'The model: {config.inventor.model}, {trained["steps"]} steps of {config.inventor.batch} programs.'),
         ('html', figure_html(_curve(trained['log']), 'Loss on programs against steps')),
         ('html', table_html((f'{config.samples} programs', 'valid', 'novel', 'distinct', 'niches', 'QD score', 'max fitness'),
-            [('samples of the model', *percent(measured['samples'])), ('drawn from the data', *percent(measured['data']))])),
+            [('samples of the model', *numbers(measured['samples'])), ('drawn from the data', *numbers(measured['data']))])),
         ('subheading', 'Walkers that are not in the data, from the best to the worst'), ('cards', [_card(f'{f:.1f}', p, domain) for f,p in every])]
 
 # %% ../nbs/18_pipeline.ipynb #45ebf3d8
@@ -207,7 +212,7 @@ def _report3(config, folder):
     results = [json.loads((out/'result.json').read_text()) for out in outs]
     logs, before = [[Progress(*row) for row in r['log']] for r in results], json.loads((folder/'stage2'/'score.json').read_text())['on terrains']
     third = max(1, config.reinforce.iterations//3)
-    change = [(out.name, *(f'{np.mean([l.reward for l in part])*config.reinforce.scale:.1f}' for part in (log[:third], log[-third:])),
+    change = [(out.name, *(f'{np.mean([l.fitness for l in part]):.1f}' for part in (log[:third], log[-third:])),
         *(f'{np.mean([l.valid for l in part]):.0%}' for part in (log[:third], log[-third:])), f'{r["crosswise"]["gain"]:.1f}') for out,log,r in zip(outs, logs, results)]
     after = np.array([np.diag(r['crosswise']['reward']) for r in results])
     best, distinct = (np.array([r['crosswise'][name] for r in results]) for name in ('best', 'distinct'))
@@ -218,10 +223,11 @@ def _report3(config, folder):
         ('text', f'{config.reinforce.algorithm.upper()}, {config.reinforce.iterations} iterations of {config.reinforce.samples} programs, {config.repeats} seeds, '
             f'terrains embedded by {config.ten}. A program that fails counts as 0.'),
         ('html', table_html(('', 'mean fitness, first third', 'last third', 'valid, first third', 'last third', 'diagonal gain'), change)),
-        ('html', figure_html(plot_lines({out.name: ([l.iteration for l in log], [np.mean(l.fitness) for l in log]) for out,log in zip(outs, logs)},
+        ('html', figure_html(plot_lines({out.name: ([l.iteration for l in log], [l.fitness for l in log]) for out,log in zip(outs, logs)},
             'iterations', 'mean fitness (world units)'), 'Mean fitness against iterations, for each seed')),
         ('subheading', 'Each stage on each terrain'),
-        ('html', table_html(('terrain', 'data, mean', 'best', 'stage 2, mean', 'best', f'stage 3, mean of {config.repeats} seeds ± spread', 'best', 'distinct'), beside)),
+        ('html', table_html(('terrain', 'data, mean', f'best of {config.samples}', 'stage 2, mean', f'best of {config.samples}',
+            f'stage 3, mean of {config.repeats} seeds ± spread', f'best of {config.repeats*config.crosswise}', 'distinct'), beside)),
         ('subheading', 'Invented for one terrain, run on another'),
         ('html', figure_html(plot_matrix(crosswise, config.terrains, config.terrains, 'invented for', 'run on', 'mean fitness (world units)'),
             f'Mean fitness of walkers invented for one terrain on another, mean of {config.repeats} seeds')),
@@ -229,7 +235,8 @@ def _report3(config, folder):
 
 def is_pipeline(folder)->bool:
     "Is this the folder of a pipeline?"
-    return (Path(folder)/'pipeline.lock').exists()
+    try: return 'reinforce' in read_config(folder)
+    except RunError: return False
 
 def pipeline_config(
     folder # Of a pipeline
@@ -255,23 +262,33 @@ def pipeline_report(
 # %% ../nbs/18_pipeline.ipynb #5bfe5b5c
 PIPELINE_ERRORS = (*KNOWN_ERRORS, ConditionalError, DatasetError, InventorError, TrainingError) # their message is all a user needs
 
+@contextmanager
+def _locked(folder):
+    lock = FileLock(folder/'pipeline.lock')
+    try: lock.acquire(timeout=3) # a process that was just killed may take a moment to let go
+    except Timeout as error: raise RunError(f'{folder} is in use by another process; wait for it or choose another --out') from error
+    try: yield
+    finally: lock.release()
+
 def run_pipeline(accelerator:Accelerator, config:PipelineConfig, folder:str):
     "All stages, in the processes that are there; they must see the same files"
     folder, file = Path(folder), Path(folder)/'seconds.json'
-    seconds = json.loads(file.read_text()) if file.exists() else {}
-    for stage in (stage1, stage2, stage3):
-        start = perf_counter()
-        stage(accelerator, config, folder)
-        seconds = {**seconds, stage.__name__: seconds.get(stage.__name__, 0) + perf_counter() - start}
-        _write(file, seconds, accelerator)
+    with _locked(folder) if accelerator.is_main_process else nullcontext():
+        seconds = json.loads(file.read_text()) if file.exists() else {}
+        for stage in (stage1, stage2, stage3):
+            start = perf_counter()
+            stage(accelerator, config, folder)
+            if stage.__name__ not in seconds: _write(file, seconds := {**seconds, stage.__name__: perf_counter() - start}, accelerator)
 
 def _begin(config, folder):
     "Note what is asked for, or compare it with what was"
-    asked = {**json.loads(json.dumps(asdict(config))), 'settings': Sodarace().settings}
+    asked = json.loads(json.dumps({**asdict(config), 'settings': Sodarace().settings}))
     if not (folder/'config.json').exists():
-        if any(f.suffix not in ('.lock', '.new') for f in folder.iterdir()):
+        if folder.exists() and any(f.suffix not in ('.lock', '.new') for f in folder.iterdir()):
             raise RunError(f'{folder} is not empty and holds no pipeline; choose another --out')
+        folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder/'config.json', json.dumps({**asked, 'version': __version__}, indent=2) + '\n')
+    if not is_pipeline(folder): raise RunError(f'{folder} holds something else than a pipeline; choose another --out')
     found = read_config(folder)
     differ = [f'{k} is {found.get(k)!r} there and {v!r} here' for k,v in asked.items() if found.get(k) != v]
     if differ: raise RunError(f'{folder} was made with other numbers: {", ".join(differ)}; choose another --out')
@@ -282,12 +299,9 @@ def pipeline(
     processes:int=0 # See `count_processes`
 ):
     "Go through all three stages, in one process or several; what is done already is not done again"
-    folder, processes = Path(folder), count_processes(processes)
-    find_model(config.finetune.model)
-    if not is_first_process(): return launch(run_pipeline, (config, str(folder)), processes, PIPELINE_ERRORS)
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder/'pipeline.lock', timeout=3):
-            _begin(config, folder)
-            launch(run_pipeline, (config, str(folder)), processes, PIPELINE_ERRORS)
-    except Timeout as error: raise RunError(f'{folder} is in use by another process; wait for it or choose another --out') from error
+    parts = [math.ceil(n/size) for n,size in ((config.inventor.batch, config.inventor.micro_batch), (config.reinforce.samples, config.reinforce.together))]
+    folder, processes = Path(folder), count_processes(processes, max(config.parents, *parts))
+    for model in (config.finetune.model, config.inventor.model):
+        if model not in LADDER: find_model(model)
+    if is_first_process(): _begin(config, folder)
+    launch(run_pipeline, (config, str(folder)), processes, PIPELINE_ERRORS)

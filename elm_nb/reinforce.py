@@ -8,7 +8,8 @@ Docs: https://elm-nb.github.io/elm_nb/reinforce.html.md"""
 __all__ = ['gae', 'leave_one_out', 'policy_loss', 'value_loss', 'ReinforceConfig', 'reward', 'Episode', 'Experience', 'Progress',
            'reinforce']
 
-# %% ../nbs/17_reinforce.ipynb #ff44b5bf
+# %% ../nbs/17_reinforce.ipynb #aff5e38e
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,8 +26,9 @@ from .conditional import Policy, ValueNetwork
 from .domain import Domain, Evaluation
 from .inventor import Inventor, end_token, evaluate_all
 from .launch import processes_now, spread
+from .model import fingerprint
 from .terrain import Terrain
-from .training import TrainingError, load_checkpoint, restore, save_checkpoint, update
+from .training import TrainingError, check_numbers, load_checkpoint, restore, save_checkpoint, trained, update
 
 # %% ../nbs/17_reinforce.ipynb #f08eecba
 def gae(
@@ -85,6 +87,7 @@ class ReinforceConfig:
     algorithm:str='ppo'     # 'ppo' or 'rloo'
     iterations:int=100
     samples:int=1024        # Programs in an iteration
+    together:int=16         # Programs that are sampled together
     epochs:int=2            # Passes over them
     batch:int=64            # Programs in a step
     micro_batch:int=16      # Programs that are computed together
@@ -102,8 +105,8 @@ class ReinforceConfig:
 
     def __post_init__(self):
         if self.algorithm not in ('ppo', 'rloo'): raise TrainingError(f'unknown algorithm {self.algorithm!r}; there are ppo and rloo')
-        for name in ('iterations', 'samples', 'epochs', 'batch', 'micro_batch'):
-            if getattr(self, name) < 1: raise TrainingError(f'{name} is {getattr(self, name)}; it must be at least 1')
+        check_numbers(self, dict(iterations=1, samples=1, together=1, epochs=1, batch=1, micro_batch=1, kl=0, gamma=0, lam=0, seed=0),
+            ('lr', 'value_lr', 'clip', 'value_clip', 'max_norm', 'scale'))
 
 def reward(
     evaluation:Evaluation,
@@ -132,7 +135,7 @@ def _play(iteration, policy, domains, config, accelerator):
     for k,terrain in enumerate(terrains):
         n = int((drawn == k).sum())
         seed = int(np.random.default_rng([config.seed, iteration, 1, k]).integers(2**63))
-        samples = policy.invent(terrain, n, seed=seed, together=config.micro_batch, accelerator=accelerator)
+        samples = policy.invent(terrain, n, seed=seed, together=config.together, accelerator=accelerator)
         evaluations = evaluate_all(domains[terrain], [s.text for s in samples], accelerator)
         episodes += [Episode(k, s.text, s.tokens, s.log_probabilities, e.status, e.fitness, e.fingerprint, reward(e, config)) for s,e in zip(samples, evaluations)]
     return episodes
@@ -171,8 +174,9 @@ def _experience(episodes, reference, value, terrains, config, accelerator):
         values = _by_token(lambda part: value([terrains[e.terrain] for e in part], [e.tokens for e in part]), episodes, size, accelerator)
         rewards[range(len(episodes)), mask.sum(dim=1)-1] += earned
         advantages = gae(rewards, values, mask, config.gamma, config.lam)
-    returns, spread_out = advantages + values, advantages[mask]
-    return Experience(episodes, mask, old, known, (advantages - spread_out.mean())/(spread_out.std() + 1e-8), values, returns)
+    returns, counted = advantages + values, advantages[mask]
+    normal = (advantages - counted.mean())/counted.std(correction=0).clamp(min=1e-3) # differences below a thousandth of a reward are rounding
+    return Experience(episodes, mask, old, known, normal, values, returns)
 
 # %% ../nbs/17_reinforce.ipynb #2f180c8e
 def _steps(experience, config, iteration):
@@ -208,7 +212,8 @@ class Progress(NamedTuple):
     "An iteration of reinforcement learning"
     iteration:int       # Counted from 1
     reward:float        # Mean, without the price of distance
-    fitness:list[float] # Mean on each terrain; a program that fails counts as 0
+    fitness:float       # Mean; a program that fails counts as 0
+    on_terrain:list[float] # Mean on each terrain; 0 for one that was not drawn
     best:list[float]    # Highest on each terrain
     valid:float         # Share of programs that run
     distinct:float      # Share of the valid ones that differ in what they build
@@ -220,7 +225,8 @@ def _progress(iteration, experience, n_terrains, losses):
     on = [[e.fitness for e in episodes if e.terrain == k] or [0.] for k in range(n_terrains)]
     valid = [e for e in episodes if e.status == 'ok']
     distance = float(((experience.old - experience.reference)*experience.mask).sum())/len(episodes)
-    return Progress(iteration, float(np.mean([e.reward for e in episodes])), [float(np.mean(f)) for f in on], [float(max(f)) for f in on],
+    mean = lambda numbers: float(np.mean(numbers))
+    return Progress(iteration, mean([e.reward for e in episodes]), mean([e.fitness for e in episodes]), [mean(f) for f in on], [float(max(f)) for f in on],
         len(valid)/len(episodes), len({(e.terrain, e.fingerprint) for e in valid})/max(len(valid), 1), distance, losses)
 
 def _note(folder, iteration, episodes, terrains):
@@ -245,12 +251,15 @@ def reinforce(
 )->list[Progress]:
     "Train a policy by reward"
     accelerator, terrains, folder = accelerator or processes_now(), list(domains), folder and Path(folder)
-    trained = {'policy': (policy.parameters, config.lr)}
-    if config.algorithm == 'ppo': trained['value'] = ([p for p in value.parameters() if p.requires_grad], config.value_lr)
-    optimizers = {name: torch.optim.AdamW(parameters, lr=lr, weight_decay=0.) for name,(parameters,lr) in trained.items()}
-    made_with, log = {**asdict(config), 'terrains': [t.name for t in terrains], **made_with}, []
+    if not terrains: raise TrainingError('there are no terrains to learn for; give at least one with its domain')
+    if config.algorithm == 'ppo' and value is None: raise TrainingError('ppo needs a value network; make one with ValueNetwork(policy), or use rloo')
+    learners = {'policy': (policy.parameters, config.lr)}
+    if config.algorithm == 'ppo': learners['value'] = (trained(value), config.value_lr)
+    optimizers = {name: torch.optim.AdamW(parameters, lr=lr, weight_decay=0.) for name,(parameters,lr) in learners.items()}
+    places = hashlib.sha256(repr([(t.lines, t.room) for t in terrains]).encode()).hexdigest()[:16]
+    made_with, log = {**asdict(config), 'terrains': places, 'reference': fingerprint(reference.language_model.model, adapter=True), **made_with}, []
     if folder and (state := load_checkpoint(folder/'checkpoint.pt', made_with)):
-        for name,(parameters,_) in trained.items():
+        for name,(parameters,_) in learners.items():
             restore(parameters, state['parameters'][name])
             optimizers[name].load_state_dict(state['optimizers'][name])
         log = [Progress(*row) for row in state['log']]
@@ -265,7 +274,7 @@ def reinforce(
             if folder and accelerator.is_main_process:
                 _note(folder, iteration, episodes, terrains)
                 save_checkpoint(folder/'checkpoint.pt', {'made_with': made_with, 'log': [tuple(l) for l in log],
-                    'parameters': {name: [p.detach() for p in parameters] for name,(parameters,_) in trained.items()},
+                    'parameters': {name: [p.detach() for p in parameters] for name,(parameters,_) in learners.items()},
                     'optimizers': {name: o.state_dict() for name,o in optimizers.items()}})
             bar.set_postfix(iteration=iteration, reward=f'{log[-1].reward:.3f}', valid=f'{log[-1].valid:.0%}', refresh=False)
             bar.update(config.samples)

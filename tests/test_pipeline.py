@@ -1,6 +1,7 @@
 "The three stages together, on a scale of seconds: one process or two, kills, bad input"
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from elm_nb.model import save_tiny_model
 from elm_nb.pipeline import PipelineConfig, pipeline
 from elm_nb.reinforce import ReinforceConfig
 from elm_nb.run import Run, RunError
+from elm_nb.training import TrainingError
 
 STEPS = ['stage1/genetic-square-0', 'stage1/diff-square-0']
 
@@ -62,6 +64,16 @@ def test_two_processes_give_the_same(finished):
     assert results(finished/'two') == results(finished/'one')
 
 
+def test_torchrun(finished):
+    "Two ranks that torchrun has started do stage 3 once more"
+    folder = finished/'torchrun'
+    shutil.copytree(finished/'one', folder)
+    shutil.rmtree(folder/'stage3')
+    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2', __file__, finished, folder, '0']
+    subprocess.run(command, check=True, capture_output=True)
+    assert results(folder) == results(finished/'one')
+
+
 @pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='kills are of Unix')
 def test_kills(finished):
     "Killed in every stage and started again, it ends as if nothing had happened"
@@ -77,7 +89,7 @@ def test_kills(finished):
     moments = [lambda: rows(STEPS[0], 4), lambda: is_there('stage1/finetune/checkpoint.pt'), lambda: rows(STEPS[1], 2),
         lambda: is_there('stage2/model/checkpoint.pt'), lambda: is_there('stage3/seed-0/episodes/*.parquet', 2)]
     for moment in moments:
-        process = subprocess.Popen([sys.executable, __file__, finished, folder], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen([sys.executable, __file__, finished, folder, '1'], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not moment():
             assert process.poll() is None, 'it ended before it could be killed'
             time.sleep(0.01)
@@ -99,8 +111,16 @@ def test_bad_input(finished, tmp_path):
     with pytest.raises(RunError, match='samples is 16 there and 8 here'): pipeline(replace(asked, samples=8), finished/'one', 1)
     (tmp_path/'mine.txt').write_text('mine')
     with pytest.raises(RunError, match='is not empty'): pipeline(asked, tmp_path, 1)
-    for wrong, named in ((dict(terrains=('moon',)), 'moon'), (dict(seed_programs=()), 'none given'), (dict(evolve=0), 'evolve is 0'), (dict(ten='vit'), 'vit')):
-        with pytest.raises(RunError, match=named): replace(asked, **wrong)
+    for wrong, named in ((dict(terrains=('moon',)), 'moon'), (dict(terrains=('flat', 'flat')), 'each once'), (dict(seed_programs=()), 'none'),
+            (dict(evolve=0), 'evolve is 0'), (dict(ten='vit'), 'vit'), (dict(threshold=2.), 'threshold is 2'), (dict(seed=-1), 'seed is -1')):
+        with pytest.raises(ValueError, match=named): replace(asked, **wrong)
+    for part, wrong in ((FinetuneConfig, dict(edits=1)), (InventorConfig, dict(checks=0)), (InventorConfig, dict(batch=0)), (ReinforceConfig, dict(scale=0.))):
+        with pytest.raises(TrainingError, match=next(iter(wrong))): part(**wrong)
+    elm('evolve', '--mutator', 'genetic', '--iterations', '1', '--processes', '1', '--out', tmp_path/'other')
+    before = set((tmp_path/'other').iterdir())
+    with pytest.raises(RunError, match='something else than a pipeline'): pipeline(asked, tmp_path/'other', 1)
+    assert set((tmp_path/'other').iterdir()) == before and elm('show', tmp_path/'other') is None
+    check(elm('pipeline', '--inventor', '2M', '--out', tmp_path/'run'), "'2M'")
     check(elm('pipeline', '--scale', 'huge', '--out', tmp_path/'run'), 'huge', 'tiny, small, paper')
     check(elm('pipeline', '--algorithm', 'dqn', '--out', tmp_path/'run'), 'dqn', 'ppo and rloo')
     check(elm('resume', finished/'one', '--iterations', '9'), 'only a run can be asked for more')
@@ -113,4 +133,4 @@ def test_too_few_processes(tmp_path, monkeypatch):
     check(elm('pipeline', '--processes', '2', '--model', save_tiny_model(tmp_path/'tiny'), '--out', tmp_path/'run'), 'asked for 2 processes, but 1 came up')
 
 
-if __name__ == '__main__': pipeline(config(Path(sys.argv[1])), Path(sys.argv[2]), 1)
+if __name__ == '__main__': pipeline(config(Path(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3]))

@@ -1,17 +1,20 @@
 "Training, adapters and policies where the pages do not look: several processes, several architectures, adapters in stages 2 and 3, bad input"
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from elm_nb.conditional import ConditionalError, ValueNetwork, load_policy, make_policy, save_policy
 from elm_nb.dataset import Dataset
 from elm_nb.domain import CPPN_FIXED, SEEDS, SQUARE, Evaluation
 from elm_nb.inventor import Inventor, InventorConfig, InventorError, load_inventor, new_model, score, train_inventor, train_tokenizer
 from elm_nb.launch import launch, processes_now
-from elm_nb.model import ModelError, load_model, save_tiny_model
-from elm_nb.reinforce import ReinforceConfig, reinforce
+from elm_nb.model import LanguageModel, ModelError, add_lora, load_model, save_tiny_model
+from elm_nb.reinforce import Episode, ReinforceConfig, _experience, gae, reinforce
 from elm_nb.terrain import flat, left_wall, right_wall, tunnel
 from elm_nb.training import TrainConfig, TrainingError, Text, load_checkpoint, train, trained, update
 
@@ -60,8 +63,7 @@ def test_a_loss_that_is_not_finite_keeps_the_checkpoint(tmp_path):
     with pytest.raises(TrainingError, match='the loss is nan'): train(model, texts[1:], texts[:1], config, tmp_path)
     state = load_checkpoint(tmp_path/'checkpoint.pt', {})
     assert len(state['log']) in (5, 10) and all(p.isfinite().all() for p in state['parameters'])
-    del model.log_probabilities
-    assert len(train(model, texts[1:], texts[:1], config, tmp_path)) == 20
+    assert len(train(load_model(str(tmp_path/'tiny')), texts[1:], texts[:1], config, tmp_path)) == 20
 
 
 def test_checkpoints_that_do_not_fit(tmp_path):
@@ -153,3 +155,87 @@ def test_score_counts():
     assert (ours.valid, ours.novel, ours.distinct) == (0.75, 0.5, 2)
     assert (theirs.valid, theirs.novel, theirs.distinct, theirs.best) == (1, 0, 2, 5)
     assert ours.niches == len({len(s)//5 for s in samples[:3]}) and ours.qd_score == 3 + 5
+
+
+def test_gae_knows_where_an_episode_ends():
+    "Against the definition, for episodes of different lengths in one batch"
+    rng, lengths, gamma, lam = np.random.default_rng(0), (1, 4, 6), 0.9, 0.8
+    rewards, values = ([rng.normal(size=n) for n in lengths] for _ in range(2))
+    pad = lambda rows: pad_sequence([torch.tensor(r) for r in rows], batch_first=True)
+    found = gae(pad(rewards), pad(values), pad([np.ones(n) for n in lengths]) > 0, gamma, lam)
+    for row, r, v, n in zip(found, rewards, values, lengths):
+        surprise = r + gamma*np.append(v[1:], 0) - v
+        for t in range(n): assert abs(row[t] - sum((gamma*lam)**k*surprise[t+k] for k in range(n-t))) < 1e-6
+        assert not row[n:].any()
+
+
+@pytest.mark.parametrize('algorithm', ['ppo', 'rloo'])
+def test_where_the_reward_and_the_price_of_distance_go(algorithm):
+    "Two episodes by hand: the reward comes with the last token, and every token pays for being likelier than stage 2 finds it"
+    old, reference, earned, kl = ((-1., -2.), (-1.,)), ((-1.5, -1.), (-3.,)), (2., 1.), 0.1
+    episodes = [Episode(0, '', tuple(range(1, 1+len(o))), o, 'ok', 0., '', e) for o, e in zip(old, earned)]
+    tokenizer = SimpleNamespace(get_vocab=lambda: ['<|endoftext|>'], convert_tokens_to_ids=lambda t: 0)
+    known = lambda texts, first: pad_sequence([torch.tensor(reference[len(t) == 2]) for t in texts], batch_first=True)
+    model = SimpleNamespace(tokenizer=tokenizer, log_probabilities=known)
+    config = ReinforceConfig(algorithm, kl=kl, lam=1., gamma=1.)
+    found = _experience(episodes, model, lambda terrains, texts: torch.zeros(len(texts), 2), [flat()], config, processes_now())
+    paid = [[-kl*(o - r) for o, r in zip(*rows)] for rows in zip(old, reference)]
+    totals = [sum(p) + e for p, e in zip(paid, earned)]
+    if algorithm == 'ppo': expected = [totals[0], paid[0][1] + earned[0], totals[1]]
+    else: expected = [totals[0] - totals[1]]*2 + [totals[1] - totals[0]]
+    counted = torch.stack([found.advantages[0, 0], found.advantages[0, 1], found.advantages[1, 0]])
+    normal = (np.array(expected) - np.mean(expected))/np.std(expected)
+    assert np.allclose(counted, normal, atol=1e-5)
+    if algorithm == 'ppo': assert torch.allclose(found.returns[0], torch.tensor(expected[:2]))
+
+
+def test_a_collapsed_policy_learns_nothing_from_rounding():
+    "Equal programs of equal reward have no advantage, however floats round"
+    episodes = [Episode(k % 3, '', (1,), (-0.5,), 'ok', 0., '', 0.1*(k % 3) + 0.7) for k in range(21)]
+    tokenizer = SimpleNamespace(get_vocab=lambda: ['<|endoftext|>'], convert_tokens_to_ids=lambda t: 0)
+    model = SimpleNamespace(tokenizer=tokenizer, log_probabilities=lambda texts, first: torch.full((len(texts), 1), -0.5))
+    found = _experience(episodes, model, None, [flat()]*3, ReinforceConfig('rloo'), processes_now())
+    assert found.advantages.abs().max() < 0.01
+
+
+def test_another_training_in_the_same_folder_is_refused(tmp_path):
+    base, config = save_tiny_model(tmp_path/'tiny'), InventorConfig(str(tmp_path/'tiny'), rank=2, longest=12, passes=1.)
+    train_inventor(dataset([f'x = {i}' for i in range(20)]), config, tmp_path/'inventor')
+    with pytest.raises(TrainingError, match='data is'): train_inventor(dataset([f'y = {i}' for i in range(20)]), config, tmp_path/'inventor')
+    inventor = Inventor(load_model(base), 8)
+    asked = ReinforceConfig('rloo', iterations=1, samples=4)
+    for height in (10, 16):
+        terrains = {tunnel(height): Lengths()}
+        learn = lambda: reinforce(make_policy(inventor, list(terrains)), None, inventor, terrains, asked, tmp_path/'policy')
+        if height == 10: learn()
+        else:
+            with pytest.raises(TrainingError, match='terrains is'): learn()
+
+
+def test_an_adapter_as_the_base(tmp_path):
+    "Merged and trained with all weights, or trained further; and an adapter on an adapter, in another precision"
+    adapted = add_lora(load_model(save_tiny_model(tmp_path/'tiny')), 2)
+    with torch.no_grad():
+        for p in trained(adapted.model): p.normal_(std=0.05)
+    adapted.save(tmp_path/'adapter')
+    for rank in (0, 2):
+        config = InventorConfig(str(tmp_path/'adapter'), rank=rank, longest=12, passes=1.)
+        train_inventor(dataset([f'x = {i}' for i in range(8)]), config, tmp_path/f'inventor{rank}')
+        assert len(load_inventor(tmp_path/f'inventor{rank}').sample(2)) == 2
+    merged = load_model(str(tmp_path/'adapter'), dtype=torch.bfloat16)
+    add_lora(LanguageModel(merged.model, merged.tokenizer, str(tmp_path/'adapter')), 2).save(tmp_path/'second')
+    assert load_model(str(tmp_path/'second')).model.dtype == torch.float32
+
+
+def test_a_model_filled_to_its_context_can_still_write(tmp_path):
+    train_inventor(dataset(['x = 1'*400]*4 + ['y = 2']*4), InventorConfig('0.1M', longest=4000, passes=1.), tmp_path)
+    inventor = load_inventor(tmp_path)
+    assert inventor.longest + 1 < inventor.language_model.context
+    assert len(make_policy(inventor, [flat()], tokens=4).invent(flat(), 1)) == 1
+
+
+def test_arguments_of_reinforce():
+    inventor = Inventor(new_model('0.1M', train_tokenizer([SQUARE])), 8)
+    policy = make_policy(inventor, [flat()])
+    with pytest.raises(TrainingError, match='needs a value network'): reinforce(policy, None, inventor, {flat(): Lengths()})
+    with pytest.raises(TrainingError, match='no terrains'): reinforce(policy, ValueNetwork(policy), inventor, {})
