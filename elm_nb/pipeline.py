@@ -70,8 +70,9 @@ class PipelineConfig:
 
 SCALES = {
     'tiny': PipelineConfig(
+        finetune=FinetuneConfig(edits=64),
         inventor=InventorConfig('1M', passes=16., batch=16, micro_batch=8, lr=3e-3),
-        reinforce=ReinforceConfig(iterations=20, samples=64, batch=32, lr=3e-4, value_lr=1e-3)),
+        reinforce=ReinforceConfig(iterations=16, samples=64, batch=32, lr=3e-4, value_lr=1e-3)),
     'small': PipelineConfig(
         seed_programs=('square', 'cppn_fixed', 'cppn_mutable'), warmup=150, evolve=32,
         finetune=FinetuneConfig(edits=300), samples=1024,
@@ -179,6 +180,7 @@ def _report1(config, folder):
         ('subheading', 'The fine-tuning'), ('html', figure_html(_curve(log), 'Loss of the fine-tuning against steps')),
         ('subheading', 'The champion of each run'), ('cards', cards)]
 
+# %% ../nbs/18_pipeline.ipynb #59d82d28
 def _report2(config, folder):
     domain, dataset = Sodarace(), read_dataset(folder/'stage2'/'data')
     trained, measured = (json.loads((folder/'stage2'/f).read_text()) for f in ('model/inventor.json', 'score.json'))
@@ -233,6 +235,7 @@ def _report3(config, folder):
             f'Mean fitness of walkers invented for one terrain on another, mean of {config.repeats} seeds')),
         ('subheading', 'The best of the last iteration, each on its terrain'), ('cards', [card for out in outs for card in _invented(out, config)])]
 
+# %% ../nbs/18_pipeline.ipynb #cd3a10a9
 def is_pipeline(folder)->bool:
     "Is this the folder of a pipeline?"
     try: return 'reinforce' in read_config(folder)
