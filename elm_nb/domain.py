@@ -191,8 +191,7 @@ class Sodarace:
     @property
     def settings(self)->dict: # For JSON
         "What a fitness depends on, so that runs under other physics are told apart"
-        terrain = hashlib.sha256(repr((self.terrain.lines, self.terrain.room)).encode()).hexdigest()[:12]
-        return {'terrain': f'{self.terrain.name} {terrain}', **asdict(self.config), 'backend': self.backend, 'starts': self.starts}
+        return {'terrain': f'{self.terrain.name} {self.terrain.fingerprint}', **asdict(self.config), 'backend': self.backend, 'starts': self.starts}
 
     def walker(self,
         program:str

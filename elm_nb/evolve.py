@@ -17,12 +17,11 @@ from time import perf_counter
 import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from tqdm.auto import tqdm
 
 from .domain import Domain, DomainError, find_domain, seed_program
 from .edit import make
 from .genetic import KINDS, GeneticMutator, numbers
-from .launch import LaunchError, count_processes, is_first_process, launch, processes_now, spread
+from .launch import LaunchError, count_processes, is_first_process, launch, processes_now, progress, spread
 from .map_elites import GridArchive
 from .model import SMOLLM2, ModelError, find_model, load_model
 from .mutator import DiffMutator, Mutator
@@ -88,8 +87,7 @@ def evolve(
         archive, evaluations = replay([first], domain.axes), 1
         if run: run.append([first], archive, 0.)
     done = entries[-1].iteration if entries else 0
-    hidden = {} if accelerator.is_main_process else {'disable': True} # otherwise left to the environment variable TQDM_DISABLE
-    with tqdm(total=iterations*parents*children, initial=evaluations-1, unit='evaluation', **hidden) as bar:
+    with progress(accelerator, total=iterations*parents*children, initial=evaluations-1, unit='evaluation') as bar:
         for iteration in range(done+1, iterations+1):
             start = perf_counter()
             new = _iteration(iteration, archive, evaluations, domain, mutator, parents, children, seed, accelerator)

@@ -26,7 +26,7 @@ from .dataset import UNREADABLE, Dataset, canonical
 from .domain import Domain, Evaluation
 from .launch import processes_now, spread
 from .map_elites import GridArchive
-from .model import LanguageModel, Sample, add_lora, load_model
+from .model import LanguageModel, Sample, add_lora, load_model, seeded
 from .run import write_whole
 from .training import Logged, Text, TrainConfig, check_numbers, train
 
@@ -61,9 +61,7 @@ def new_model(
     size, layers, heads = LADDER[rung]
     config = LlamaConfig(vocab_size=len(tokenizer), hidden_size=size, intermediate_size=3*size, num_hidden_layers=layers, num_attention_heads=heads,
         num_key_value_heads=heads, max_position_embeddings=context, tie_word_embeddings=True, bos_token_id=None, eos_token_id=tokenizer.eos_token_id)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return LanguageModel(LlamaForCausalLM(config).eval(), tokenizer, rung)
+    with seeded(seed): return LanguageModel(LlamaForCausalLM(config).eval(), tokenizer, rung)
 
 # %% ../nbs/15_inventor.ipynb #9c040c72
 def end_token(

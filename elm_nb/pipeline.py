@@ -22,7 +22,7 @@ from accelerate.utils import broadcast_object_list
 from filelock import FileLock, Timeout
 
 from . import __version__
-from .conditional import ConditionalError, ValueNetwork, conditionality, make_policy, save_policy
+from .conditional import TENS, ConditionalError, ValueNetwork, conditionality, make_policy, save_policy
 from .dataset import DatasetError, distill, read_dataset, write_dataset
 from .domain import SEEDS, Sodarace
 from .evolve import KNOWN_ERRORS, EvolveConfig, make_mutator, run_evolution
@@ -31,7 +31,7 @@ from .inventor import LADDER, InventorConfig, InventorError, draw, evaluate_all,
 from .launch import count_processes, is_first_process, launch
 from .model import SMOLLM2, find_model
 from .reinforce import Progress, ReinforceConfig, reinforce
-from .run import Run, RunError, read_config, replay, report, shares, write_whole
+from .run import Run, RunError, differences, read_config, replay, report, shares, write_whole
 from .show import curves, figure_html, page, plot_lines, plot_matrix, table_html
 from .terrain import bumpy, flat, left_wall, right_wall, tunnel
 from .training import TrainingError, check_numbers
@@ -66,7 +66,7 @@ class PipelineConfig:
             given = getattr(self, name)
             wrong = [n for n in given if n not in known or given.count(n) > 1]
             if wrong or not given: raise RunError(f'{name} must be some of {", ".join(known)}, each once; got {", ".join(wrong) or "none"}')
-        if self.ten not in ('codes', 'resnet', 'resnet50'): raise RunError(f'unknown terrain embedding network {self.ten!r}; there are codes, resnet and resnet50')
+        if self.ten not in TENS: raise RunError(f'unknown terrain embedding network {self.ten!r}; there are {", ".join(TENS)}')
 
 SCALES = {
     'tiny': PipelineConfig(
@@ -80,7 +80,7 @@ SCALES = {
         reinforce=ReinforceConfig(iterations=60, samples=128, lr=2e-4, value_lr=5e-4), crosswise=128),
     'paper': PipelineConfig(
         seed_programs=('square', 'cppn_fixed', 'cppn_mutable'), runs=3, warmup=2000, evolve=2000, parents=16, children=32,
-        finetune=FinetuneConfig(edits=20000, batch=64), threshold=0.5, samples=1024,
+        finetune=FinetuneConfig(edits=20000, batch=64), samples=1024,
         inventor=InventorConfig(SMOLLM2, rank=0, passes=3., batch=64, lr=2e-4),
         reinforce=ReinforceConfig(iterations=100, samples=1024, epochs=4, batch=256, lr=1e-5, value_lr=1e-5), crosswise=1024)}
 
@@ -292,9 +292,8 @@ def _begin(config, folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder/'config.json', json.dumps({**asked, 'version': __version__}, indent=2) + '\n')
     if not is_pipeline(folder): raise RunError(f'{folder} holds something else than a pipeline; choose another --out')
-    found = read_config(folder)
-    differ = [f'{k} is {found.get(k)!r} there and {v!r} here' for k,v in asked.items() if found.get(k) != v]
-    if differ: raise RunError(f'{folder} was made with other numbers: {", ".join(differ)}; choose another --out')
+    differ = differences(read_config(folder), asked)
+    if differ: raise RunError(f'{folder} was made with other numbers: {differ}; choose another --out')
 
 def pipeline(
     config:PipelineConfig,

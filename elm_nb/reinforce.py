@@ -8,8 +8,7 @@ Docs: https://elm-nb.github.io/elm_nb/reinforce.html.md"""
 __all__ = ['gae', 'leave_one_out', 'policy_loss', 'value_loss', 'ReinforceConfig', 'reward', 'Episode', 'Experience', 'Progress',
            'reinforce']
 
-# %% ../nbs/17_reinforce.ipynb #aff5e38e
-import hashlib
+# %% ../nbs/17_reinforce.ipynb #ff44b5bf
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,13 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from accelerate import Accelerator
-from tqdm.auto import tqdm
 
 from .conditional import Policy, ValueNetwork
 from .domain import Domain, Evaluation
 from .inventor import Inventor, end_token, evaluate_all
-from .launch import processes_now, spread
+from .launch import processes_now, progress, spread
 from .model import fingerprint
+from .run import whole_file
 from .terrain import Terrain
 from .training import TrainingError, check_numbers, load_checkpoint, restore, save_checkpoint, trained, update
 
@@ -152,6 +151,8 @@ class Experience(NamedTuple):
     values:torch.Tensor     # Expected reward to come; zeros without a critic
     returns:torch.Tensor    # What it should have been
 
+def _seen(episodes, terrains): return [terrains[e.terrain] for e in episodes], [e.tokens for e in episodes]
+
 def _by_token(compute, episodes, size, accelerator):
     "Something for each token, computed for a few episodes at a time"
     parts = [episodes[i:i+size] for i in range(0, len(episodes), size)]
@@ -171,7 +172,7 @@ def _experience(episodes, reference, value, terrains, config, accelerator):
     if config.algorithm == 'rloo':
         advantages = leave_one_out(earned + rewards.sum(dim=1), [e.terrain for e in episodes])[:,None].expand_as(old)
     else:
-        values = _by_token(lambda part: value([terrains[e.terrain] for e in part], [e.tokens for e in part]), episodes, size, accelerator)
+        values = _by_token(lambda part: value(*_seen(part, terrains)), episodes, size, accelerator)
         rewards[range(len(episodes)), mask.sum(dim=1)-1] += earned
         advantages = gae(rewards, values, mask, config.gamma, config.lam)
     returns, counted = advantages + values, advantages[mask]
@@ -198,9 +199,9 @@ def _loss(part, counted, network, per_token, experience):
 def _learn(policy, value, experience, terrains, optimizers, config, iteration, accelerator):
     "Several steps of the policy, and of the value network if there is one; mean losses"
     losses = []
-    networks = {'policy': (lambda es: policy.log_probabilities([terrains[e.terrain] for e in es], [e.tokens for e in es]),
+    networks = {'policy': (lambda es: policy.log_probabilities(*_seen(es, terrains)),
         lambda new, cut: policy_loss(new, cut(experience.old), cut(experience.advantages), config.clip))}
-    if config.algorithm == 'ppo': networks['value'] = (lambda es: value([terrains[e.terrain] for e in es], [e.tokens for e in es]),
+    if config.algorithm == 'ppo': networks['value'] = (lambda es: value(*_seen(es, terrains)),
         lambda new, cut: value_loss(new, cut(experience.values), cut(experience.returns), config.value_clip))
     for parts in _steps(experience, config, iteration):
         counted = int(experience.mask[[i for part in parts for i in part]].sum())
@@ -235,8 +236,7 @@ def _note(folder, iteration, episodes, terrains):
         **{name: [getattr(e, name) for e in episodes] for name in ('program', 'status', 'fitness', 'fingerprint', 'reward')}})
     file = folder/'episodes'/f'{iteration:05d}.parquet'
     file.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, file.with_suffix('.new'))
-    file.with_suffix('.new').rename(file)
+    with whole_file(file) as f: pq.write_table(table, f)
 
 # %% ../nbs/17_reinforce.ipynb #3951573f
 def reinforce(
@@ -256,16 +256,15 @@ def reinforce(
     learners = {'policy': (policy.parameters, config.lr)}
     if config.algorithm == 'ppo': learners['value'] = (trained(value), config.value_lr)
     optimizers = {name: torch.optim.AdamW(parameters, lr=lr, weight_decay=0.) for name,(parameters,lr) in learners.items()}
-    places = hashlib.sha256(repr([(t.lines, t.room) for t in terrains]).encode()).hexdigest()[:16]
-    made_with, log = {**asdict(config), 'terrains': places, 'reference': fingerprint(reference.language_model.model, adapter=True), **made_with}, []
+    weights = fingerprint(reference.language_model.model, adapter=True)
+    made_with, log = {**asdict(config), 'terrains': [t.fingerprint for t in terrains], 'reference': weights, **made_with}, []
     if folder and (state := load_checkpoint(folder/'checkpoint.pt', made_with)):
         for name,(parameters,_) in learners.items():
             restore(parameters, state['parameters'][name])
             optimizers[name].load_state_dict(state['optimizers'][name])
         log = [Progress(*row) for row in state['log']]
     accelerator.wait_for_everyone()
-    hidden = {} if accelerator.is_main_process else {'disable': True}
-    with tqdm(total=config.iterations*config.samples, initial=len(log)*config.samples, unit='program', **hidden) as bar:
+    with progress(accelerator, total=config.iterations*config.samples, initial=len(log)*config.samples, unit='program') as bar:
         for iteration in range(len(log)+1, config.iterations+1):
             episodes = _play(iteration, policy, domains, config, accelerator)
             experience = _experience(episodes, reference.language_model, value, terrains, config, accelerator)

@@ -8,7 +8,8 @@ Docs: https://elm-nb.github.io/elm_nb/terrain.html.md"""
 __all__ = ['FAR', 'VIEW', 'Terrain', 'from_points', 'from_function', 'flat', 'right_wall', 'left_wall', 'bumpy', 'tunnel',
            'inset', 'raster']
 
-# %% ../nbs/01_terrain.ipynb #65975512
+# %% ../nbs/01_terrain.ipynb #6d714285
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,6 +39,11 @@ class Terrain:
             steps = np.diff(points, axis=0)
             if not np.abs(steps).any(axis=1).all(): raise ValueError(f'{where} has the same point twice in a row')
             if k == 0 and (steps[:,0] < 0).any(): raise ValueError(f'{where} is the ground and must run from left to right')
+
+    @property
+    def fingerprint(self)->str: # The same for the same lines and room
+        "Tell terrains apart, whatever they are named"
+        return hashlib.sha256(repr((self.lines, self.room)).encode()).hexdigest()[:12]
 
     def ground(self,
         x # Position or array of positions along x, in world units

@@ -8,8 +8,8 @@ Docs: https://elm-nb.github.io/elm_nb/training.html.md"""
 __all__ = ['TrainingError', 'update', 'save_checkpoint', 'load_checkpoint', 'trained', 'restore', 'Text', 'check_numbers',
            'TrainConfig', 'Logged', 'batch_at', 'held_out_loss', 'train']
 
-# %% ../nbs/12a_training.ipynb #036e85b0
-import hashlib, math, os
+# %% ../nbs/12a_training.ipynb #5c45899c
+import hashlib, math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,10 +18,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from accelerate import Accelerator
-from tqdm.auto import tqdm
 
-from .launch import processes_now, spread
+from .launch import processes_now, progress, spread
 from .model import LanguageModel, fingerprint
+from .run import differences, whole_file
 
 # %% ../nbs/12a_training.ipynb #93ddeffe
 class TrainingError(ValueError): "Training cannot go on; the message says why and what to do"
@@ -54,14 +54,9 @@ def save_checkpoint(
     file:Path,
     state:dict # Tensors, numbers, strings, and lists and dictionaries of them
 ):
-    "Write aside, then rename: there is always a whole checkpoint, the new one or the old one"
+    "There is always a whole checkpoint, the new one or the old one"
     file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_suffix('.new')
-    with open(aside, 'wb') as f:
-        torch.save(state, f)
-        f.flush()
-        os.fsync(f.fileno())
-    aside.rename(file)
+    with whole_file(file) as f: torch.save(state, f)
 
 def load_checkpoint(
     file:Path,
@@ -71,8 +66,8 @@ def load_checkpoint(
     if not file.exists(): return None
     try: state = torch.load(file, map_location='cpu', weights_only=True)
     except Exception as error: raise TrainingError(f'{file} is damaged ({type(error).__name__}); delete it to start again') from error
-    differ = [f'{k} is {state["made_with"].get(k)!r} there and {v!r} here' for k,v in made_with.items() if state['made_with'].get(k) != v]
-    if differ: raise TrainingError(f'{file} is of another training: {", ".join(differ)}; choose another folder, or delete it to start again')
+    differ = differences(state['made_with'], made_with)
+    if differ: raise TrainingError(f'{file} is of another training: {differ}; choose another folder, or delete it to start again')
     return state
 
 def trained(
@@ -187,8 +182,7 @@ def train(
         log = [Logged(*row) for row in state['log']]
     accelerator.wait_for_everyone()
     tokens = log[-1].tokens if log else 0
-    hidden = {} if accelerator.is_main_process else {'disable': True}
-    with tqdm(total=_counted(texts)*config.steps*config.batch//len(texts), initial=tokens, unit='token', **hidden) as bar:
+    with progress(accelerator, total=_counted(texts)*config.steps*config.batch//len(texts), initial=tokens, unit='token') as bar:
         for step in range(len(log), config.steps):
             batch = [texts[i] for i in batch_at(step, len(texts), config)]
             counted = _counted(batch)
