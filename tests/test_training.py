@@ -134,7 +134,7 @@ def test_a_pretrained_model_in_stages_2_and_3(rank, tmp_path):
 def test_a_policy_of_another_set_or_none(tmp_path):
     inventor = Inventor(new_model('0.1M', train_tokenizer([SQUARE])), 10)
     with pytest.raises(ConditionalError, match="no code for the terrain 'tunnel'"): make_policy(inventor, [flat()]).invent(tunnel(), 1)
-    with pytest.raises(ConditionalError, match='there are codes, resnet and resnet50'): make_policy(inventor, [flat()], 'vit')
+    with pytest.raises(ConditionalError, match='there are codes, resnet, resnet50'): make_policy(inventor, [flat()], 'vit')
     with pytest.raises(ConditionalError, match='holds no policy'): load_policy(tmp_path)
     with pytest.raises(InventorError, match='holds no trained inventor'): load_inventor(tmp_path)
 
