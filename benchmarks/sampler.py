@@ -15,7 +15,7 @@ import torch
 
 from elm_nb.domain import SEEDS, Sodarace
 from elm_nb.launch import launch, spread
-from elm_nb.model import EDITS, SMOLLM2, LanguageModel, _download, _gguf, load_model
+from elm_nb.model import EDITS, LanguageModel, _download, _gguf, load_model
 from elm_nb.mutator import DiffMutator
 
 OUT = Path(__file__).parent.parent/'nbs/data/sampler.json'
@@ -56,7 +56,8 @@ def llama_cpp(folder):
     params.model.path, params.n_parallel, params.n_ctx, params.n_predict = path, CHILDREN, CHILDREN*1024, TOKENS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
     server = xllamacpp.Server(params)
-    def complete(prompt): return server.handle_completions({'prompt': prompt, 'max_tokens': TOKENS, 'ignore_eos': True, 'temperature': 1., 'top_p': 0.95, 'cache_prompt': True})
+    asked = {'max_tokens': TOKENS, 'ignore_eos': True, 'temperature': 1., 'top_p': 0.95, 'cache_prompt': True}
+    def complete(prompt): return server.handle_completions({'prompt': prompt, **asked})
     complete(PROMPTS[0])
     start = perf_counter()
     with ThreadPoolExecutor(CHILDREN) as pool:

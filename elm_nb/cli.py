@@ -82,12 +82,13 @@ def elm_pretrain(
     iterations:int=PretrainConfig.iterations, # Of a genetic run from each seed program, whose accepted edits are learned, too; 0 for none
     passes:float=PretrainConfig.train.passes, # How often to see each edit
     lr:float=PretrainConfig.train.lr,         # Highest learning rate
+    patience:int=0,          # Checkpoints without a better one before training stops, with the weights of the best; 0 goes on to the end
     bf16:bool=False,         # Compute in bf16 on a CPU; some are much faster at it
     seed:int=0,              # Of all random numbers
     processes:int=0          # Processes on this machine; 0 for one on each GPU or core
 ):
     "Train an adapter for the mutator on human edits, mended bugs, changed numbers, and accepted edits of a genetic run"
-    train = replace(PretrainConfig.train, model=model, passes=passes, lr=lr, bf16=bf16, seed=seed)
+    train = replace(PretrainConfig.train, model=model, passes=passes, lr=lr, patience=patience, bf16=bf16, seed=seed)
     config = PretrainConfig(domain, function, human, PretrainConfig.per_package, bugs, parameters, iterations, PretrainConfig.domain_edits, train)
     _guarded(lambda: pretrain(config, out, processes), out)
 
@@ -138,7 +139,7 @@ def _write_page(folder):
     write_whole(file, html)
     print(f'The results are in {file.as_uri()}')
 
-COMMANDS = {'evolve': elm_evolve, 'resume': elm_resume, 'show': elm_show, 'pipeline': elm_pipeline}
+COMMANDS = {'evolve': elm_evolve, 'resume': elm_resume, 'show': elm_show, 'pretrain': elm_pretrain, 'pipeline': elm_pipeline}
 
 def main():
     "The entry point: `elm COMMAND [options]`"

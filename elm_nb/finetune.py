@@ -23,7 +23,7 @@ from peft import PeftModel
 from .domain import find_domain
 from .edit import make
 from .evolve import KNOWN_ERRORS, EvolveConfig, run_evolution
-from .human_edits import PACKAGES, Change, describe, mine
+from .human_edits import PACKAGES, Change, Mined, describe, mine
 from .launch import count_processes, launch, processes_now
 from .model import EDITS, SMOLLM2, LanguageModel, add_lora, find_model, load_model
 from .mutator import MAX_LINES, MAX_OLD, MAX_TOKENS, STARTS, Place, asked, beginnings, infill_text
@@ -171,13 +171,13 @@ class PretrainConfig:
     "What is asked for"
     domain:str='sodarace'       # See `find_domain`
     function:str='make_walker'  # That messages speak of
-    human:int=2000      # Edits of functions from one release to the next, at most
-    per_package:int=300 # Of which from one package, at most
-    bugs:int=700        # Functions with a bug, to be mended
-    parameters:int=500  # Functions with another number
-    iterations:int=150  # Of each genetic run of 32 evaluations an iteration, from each seed program, whose accepted edits are learned, too; 0 makes none
-    domain_edits:int=2000 # At most, of those that were accepted
-    train:FinetuneConfig=FinetuneConfig(SMOLLM2, edits=10**9, longest=768, batch=4, bf16=True)
+    human:int=1500      # Edits of functions from one release to the next, at most
+    per_package:int=150 # Of which from one package, at most
+    bugs:int=600        # Functions with a bug, to be mended
+    parameters:int=400  # Functions with another number
+    iterations:int=300  # Of a genetic run from each seed program, whose accepted edits are learned, too; each is 32 children of one parent
+    domain_edits:int=2000 # Accepted edits, at most, those of programs with many of them first
+    train:FinetuneConfig=FinetuneConfig(SMOLLM2, edits=10**9, longest=768, held_out=0.03, batch=4, lr=1e-3)
 
     def __post_init__(self):
         check_numbers(self, dict(human=0, per_package=1, bugs=0, parameters=0, iterations=0, domain_edits=0))
@@ -187,22 +187,49 @@ def _some(changes, n, rng): return [changes[i] for i in rng.permutation(len(chan
 def _genetic_runs(config, folder, domain, accelerator):
     "Runs from each seed program"
     outs = [folder/seed_program for seed_program in (domain.seeds if config.iterations else ())]
-    for out in outs: run_evolution(accelerator, EvolveConfig(config.domain, out.name, 'genetic', config.iterations, seed=config.train.seed), out)
+    for out in outs: run_evolution(accelerator, EvolveConfig(config.domain, out.name, 'genetic', config.iterations, 1, 32, config.train.seed), out)
     return outs
 
 def _collect(config, runs, domain):
     "Edits to learn from, and where they come from"
-    rng, mined, accepted = np.random.default_rng([config.train.seed, 1]), mine(bugs=config.bugs, parameters=config.parameters, seed=config.train.seed), []
+    rng, mined, accepted = np.random.default_rng([config.train.seed, 1]), Mined({}, [], [], {}), []
+    if config.human or config.bugs or config.parameters: mined = mine(bugs=config.bugs, parameters=config.parameters, seed=config.train.seed)
     for out in runs:
         with Run(out) as run: accepted += accepted_edits(run)
-    meant = [(c, describe(c.before, c.after, config.function)) for c in accepted]
-    walkers = [c._replace(message=said if said in domain.messages else '') for c,said in meant]
+    by_program = {}
+    for change in dict.fromkeys(accepted):
+        said = describe(change.before, change.after, config.function)
+        by_program.setdefault(change.before, []).append(change._replace(message=said if said in domain.messages else ''))
+    own = [c for changes in sorted(by_program.values(), key=len, reverse=True) for c in changes]
     human = [c for changes in mined.human.values() for c in _some(changes, config.per_package, rng)]
     kinds = {'human edits': _some(human, config.human, rng), 'bugs': mined.bugs, 'numbers': mined.parameters,
-        'accepted edits of walkers': _some(walkers, config.domain_edits, rng)}
+        'accepted edits of walkers': own[:config.domain_edits]}
     card = {'edits by kind': {k: len(v) for k,v in kinds.items()}, 'mined': mined.counts, 'packages': {n: p.licence for n,p in PACKAGES.items()},
         'evaluations': 32*config.iterations*len(runs)}
     return {'changes': [c for changes in kinds.values() for c in changes], 'card': card}
+
+_card = """# An adapter for editing programs
+
+LoRA weights for {model}, trained on edits by `elm pretrain`, with the settings in card.json. Licence: Apache-2.0, as that of elm_nb.
+
+- Edits: {edits}; {used} in all were used, in {packs} packs of at most {size} tokens, {left_out}.
+- The edits of walkers are those that genetic runs accepted in {evaluations} evaluations.
+- Functions come from {packages}.
+- Training: {steps} steps, {tokens} tokens that counted. Loss on held-out programs: {first:.3f} nats per token after {first_step} steps, {last:.3f} at the end{kept}.
+"""
+
+def _write_card(folder):
+    "Say beside an adapter what it was trained on"
+    card = json.loads((folder/'finetune.json').read_text())
+    config, counts, log = card['config'], card['counts'], [Logged(*row) for row in card['log']]
+    checks, best = [l for l in log if l.held_out is not None], min(l.held_out for l in log if l.held_out is not None)
+    kept = f', {best:.3f} where it was best, which is what was kept' if config['patience'] and checks[-1].held_out > best else ''
+    text = _card.format(model=config['model'], edits=', '.join(f'{n} {kind}' for kind,n in card['edits by kind'].items()), used=counts['used'], packs=card['packs'],
+        size=config['pack'], left_out=', '.join(f'{n} {why}' for why,n in counts.items() if why not in ('found', 'used')), evaluations=card['evaluations'],
+        packages=', '.join(f'{name} ({licence})' for name,licence in card['packages'].items()), steps=len(log), tokens=log[-1].tokens,
+        first=checks[0].held_out, first_step=checks[0].step, last=checks[-1].held_out, kept=kept)
+    write_whole(folder/'adapter'/'README.md', text)
+    write_whole(folder/'adapter'/'card.json', json.dumps(card, indent=1) + '\n')
 
 def run_pretrain(
     accelerator:Accelerator,
@@ -218,6 +245,7 @@ def run_pretrain(
     found = json.loads(file.read_text())
     if differ := differences(found['config'], asdict(config)): raise TrainingError(f'{file} was collected for another training: {differ}; choose another folder')
     train_mutator([Change(*c) for c in found['changes']], domain.messages, config.train, folder, accelerator, found['card'])
+    if accelerator.is_main_process: _write_card(Path(folder))
 
 def pretrain(
     config:PretrainConfig,

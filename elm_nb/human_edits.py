@@ -14,6 +14,7 @@ import ast, difflib, re, subprocess, sys, warnings, zipfile
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -109,6 +110,7 @@ class Function(NamedTuple):
     node:ast.FunctionDef
     text:str # As it stands there
 
+@lru_cache(256) # a file is compared with the one before and the one after
 def functions_of(
     code:str # Of a module
 )->dict[str,Function]: # By qualified name
@@ -163,9 +165,9 @@ def describe(
     name:str    # Of the function that the message is about
 )->str:
     "A commit message for a change"
-    parse = ast.parse
-    if _shape(parse(before)) == _shape(parse(after)): return f'Changed parameters in {name} function.'
-    if _shape(parse(before), True) == _shape(parse(after), True): return 'Fixed bugs.'
+    a, b = ast.parse(before), ast.parse(after)
+    if _shape(a) == _shape(b): return f'Changed parameters in {name} function.'
+    if _shape(a, True) == _shape(b, True): return 'Fixed bugs.'
     return f'Small change to {name} function.' if changed_lines(before, after) <= 2 else f'Changed {name} function.'
 
 # %% ../nbs/12b_human_edits.ipynb #97decaf5

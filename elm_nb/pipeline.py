@@ -80,7 +80,7 @@ SCALES = {
         reinforce=ReinforceConfig(iterations=60, samples=128, lr=2e-4, value_lr=5e-4), crosswise=128),
     'paper': PipelineConfig(
         seed_programs=('square', 'cppn_fixed', 'cppn_mutable'), runs=3, warmup=2000, evolve=2000, parents=16, children=32,
-        finetune=FinetuneConfig(edits=20000, batch=64), samples=1024,
+        finetune=FinetuneConfig(edits=20000, batch=16), samples=1024,
         inventor=InventorConfig(SMOLLM2, rank=0, passes=3., batch=64, lr=2e-4),
         reinforce=ReinforceConfig(iterations=100, samples=1024, epochs=4, batch=256, lr=1e-5, value_lr=1e-5), crosswise=1024)}
 
@@ -168,7 +168,8 @@ def _report1(config, folder):
             cards.append(_card(f'{label}: {archive.best.fitness:.1f}', archive.best.item.program, domain))
             if mutator == 'diff' and not (out/'index.html').exists():
                 with Run(out) as run: write_whole(out/'index.html', report(run, domain))
-    counts, log = json.loads((folder/'stage1'/'finetune'/'finetune.json').read_text()).values()
+    learned = json.loads((folder/'stage1'/'finetune'/'finetune.json').read_text())
+    counts, log = learned['counts'], learned['log']
     links = ', '.join(f'<a href="{out.relative_to(folder)}/index.html">{name}, seed {seed}</a>' for name,seed,out in _runs(config, folder, 'diff'))
     return [('heading', 'Stage 1: evolution'),
         ('text', f'The genetic mutator warmed up with {sum(r[1] for r in rows[:len(rows)//2])} evaluations. '

@@ -1,9 +1,15 @@
 "The sampler against transformers' own generation, on tiny random models of several architectures"
+from importlib.resources import files
+
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from elm_nb.model import LanguageModel, ModelError, load_model, save_tiny_model
+from elm_nb.domain import SEEDS, Sodarace
+from elm_nb.model import EDITS, LanguageModel, ModelError, load_model, save_tiny_model
+from elm_nb.mutator import DiffMutator
+from elm_nb.training import Pack, Text, pack
 
 SMALL = dict(vocab_size=257, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, eos_token_id=0)
 MODELS = {
@@ -68,3 +74,56 @@ def test_a_prefix_leaves_nothing_behind(tmp_path):
     before = model.sample(PROMPT, 2, 10, seed=1)
     model.sample(PROMPT, 2, 10, seed=1, prefix=torch.randn(3, 32))
     assert model.sample(PROMPT, 2, 10, seed=1) == before
+
+
+TAILS = [' + 1', '\n    return wc', ', 2)\n    wc.add_muscle(center, center)', '(']
+
+@pytest.mark.parametrize('language_model', ['qwen2', 'gpt2'], indirect=True)
+def test_tails_change_nothing(language_model):
+    "Rows with ends of their own give what they give alone, with the same probabilities, also a prefix before them"
+    size = language_model.model.get_input_embeddings().embedding_dim
+    for prefix in (None, torch.randn(2, size)):
+        together = language_model.sample(PROMPT, 4, 30, temperature=0, tails=TAILS, prefix=prefix)
+        for s, tail in zip(together, TAILS):
+            alone, = language_model.sample(PROMPT + tail, 1, 30, temperature=0, prefix=prefix)
+            assert s.text == alone.text
+            assert torch.allclose(torch.tensor(s.log_probabilities), torch.tensor(alone.log_probabilities), atol=1e-4)
+
+
+def test_less_memory_gives_the_same_samples(tmp_path, monkeypatch):
+    model = load_model(save_tiny_model(tmp_path))
+    stops = [lambda text, n=n: len(text) >= n for n in (3, 9, 2, 30)]
+    whole = model.sample(PROMPT, 4, 30, temperature=0, tails=TAILS, stop=stops)
+    monkeypatch.setattr('elm_nb.model.memory_of', lambda device: 1)
+    parts = model.sample(PROMPT, 4, 30, temperature=0, tails=TAILS, stop=stops)
+    assert [s.text for s in parts] == [s.text for s in whole] and [s.ended for s in parts] == [s.ended for s in whole]
+    with pytest.raises(ValueError, match='4 tails are needed'): model.sample(PROMPT, 4, 30, tails=TAILS[:3])
+
+
+@pytest.mark.parametrize('language_model', ['qwen2', 'gpt2'], indirect=True)
+def test_packed_texts_are_the_same_texts(language_model):
+    encode, start = language_model.tokenizer.encode, language_model.tokenizer.encode(PROMPT)
+    texts = [Text((*start, *encode(tail), *encode(answer)), len(start) + len(encode(tail))) for tail in TAILS for answer in ('one', 'two\nthree')]
+    texts += [Text(tuple(encode('x = 1; y = 2')), 4), Text(tuple(encode('x = 1; y = 2')), 4)]
+    for size in (1, 200, 1000):
+        packs = pack(texts, size)
+        assert sum(p.texts for p in packs) == len(texts) and (size == 1 or max(len(p.tokens) for p in packs) <= size)
+        packed, separate = Pack.log_probabilities(language_model, packs), Text.log_probabilities(language_model, texts)
+        assert torch.allclose(packed, torch.cat([row[:t.counted] for row, t in zip(separate, texts)]), atol=1e-4)
+    gradients = []
+    for losses in (Pack.log_probabilities(language_model, packs), Text.log_probabilities(language_model, texts)):
+        language_model.model.zero_grad()
+        losses.sum().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in language_model.model.parameters() if p.grad is not None]))
+    assert torch.allclose(*gradients, atol=1e-3)
+
+
+def test_the_adapter_of_the_package():
+    "It fits the model it is made for, is small, and knows what an edit is"
+    folder = files('elm_nb')/'adapter'
+    weights = load_file(folder/'adapter_model.safetensors')
+    assert (folder/'adapter_model.safetensors').stat().st_size <= 10e6 and {w.dtype for w in weights.values()} == {torch.bfloat16}
+    domain = Sodarace()
+    proposals = DiffMutator(load_model(EDITS), domain.messages).propose(SEEDS['square'], 32, [0])
+    assert sum(p.applied.source != SEEDS['square'] and domain.evaluate(p.applied.source).status == 'ok' for p in proposals) >= 8
+    domain.sandbox.close()

@@ -27,7 +27,7 @@ STEPS = ['stage1/genetic-square-0', 'stage1/diff-square-0']
 def config(folder):
     "Everything as small as it gets; two micro-batches in each step, so that two processes give the same bits"
     return PipelineConfig(seed_programs=('square',), warmup=8, evolve=2, parents=2, children=6,
-        finetune=FinetuneConfig(save_tiny_model(folder/'tiny'), edits=16, longest=2000, batch=8, micro_batch=4),
+        finetune=FinetuneConfig(save_tiny_model(folder/'tiny'), edits=16, longest=2000),
         inventor=InventorConfig('0.1M', passes=4., batch=8, micro_batch=4), samples=16, terrains=('left_wall', 'bumpy'),
         reinforce=ReinforceConfig(iterations=3, samples=16, epochs=1, batch=8, micro_batch=4), repeats=1, crosswise=4)
 

@@ -1,0 +1,135 @@
+"Edits of functions from releases of packages, and the training on them"
+import json
+import zipfile
+from dataclasses import replace
+from unittest.mock import patch
+
+import pytest
+
+from elm_nb import human_edits, training
+from elm_nb.domain import Sodarace
+from elm_nb.finetune import FinetuneConfig, PretrainConfig, lessons, pretrain
+from elm_nb.human_edits import Change, Package, changed_lines, describe, mine
+from elm_nb.model import ModelError, load_model, save_tiny_model
+from elm_nb.training import TrainingError
+
+OLD = '''import os
+
+def kept(a): return a
+
+class A:
+    def area(self, w, h):
+        "The area. \\n\\n More."
+        if w < 0:
+            return 0
+        return w * h
+
+def parity_of(bits):
+    return sum(bits) % 2
+
+def gone(x): return x
+
+def long(x):
+''' + ''.join(f'    x{i} = {i}\n' for i in range(70))
+
+NEW = OLD.replace('w * h', 'w * h + 1').replace('w < 0', 'w <= 0').replace('% 2', '% 2 == 0').replace('def gone(x): return x', '').replace('x3 =', 'y3 =') \
+    .replace('def kept(a): return a', 'def kept(a: int) -> int:\n    # a comment\n    return (a)')
+
+
+def release(folder, version, code):
+    with zipfile.ZipFile(folder/f'Some_Pack-{version}-py3-none-any.whl', 'w') as wheel:
+        wheel.writestr('some_pack/core.py', code)
+        wheel.writestr('some_pack/tests/test_core.py', f'def f(): return {version[0]}')
+        wheel.writestr('some_pack/broken.py', f'print "{version}"')
+
+
+@pytest.fixture
+def no_network():
+    with patch.object(human_edits.subprocess, 'run') as run: yield run
+
+
+def test_mining(tmp_path, no_network):
+    for version, code in (('1.0', OLD), ('1.1', NEW), ('2.0', NEW)): release(tmp_path, version, code)
+    packages = {'some-pack': Package('MIT', '1.0 1.1 1.5 2.0')}
+    found = mine(packages, bugs=2, parameters=2, folder=tmp_path)
+    change, = found.human['some-pack']
+    assert change.before == 'def area(self, w, h):\n    """The area."""\n    if w < 0:\n        return 0\n    return w * h'
+    assert change.message == 'Small change to area function.'
+    assert change.after == change.before.replace('w * h', 'w * h + 1').replace('<', '<=')
+    assert found.counts == {'releases': 4, 'releases not to be had': 1, 'functions changed': 3, 'kept out': 1, 'function too long': 1}
+    assert no_network.call_count == 1 and no_network.call_args[0][0][-1] == 'some-pack==1.5'
+    assert all(c.after == change.after and c.message == 'Fixed bugs.' for c in found.bugs)
+    assert all(c.before == change.after and c.message == 'Changed parameters in area function.' for c in found.parameters)
+    assert mine(packages, bugs=2, parameters=2, folder=tmp_path) == found
+
+
+def test_nothing_to_be_had(tmp_path, no_network):
+    found = mine({'some-pack': Package('MIT', '1.0 1.1')}, folder=tmp_path)
+    assert found.human == {'some-pack': []} and found.counts['releases not to be had'] == 2 and not found.bugs
+
+
+@pytest.mark.parametrize('before, after, message', [
+    ('def f(x=1):\n    return x', 'def f(x=-2):\n    return x', 'Changed parameters in f function.'),
+    ('def f(a, b):\n    return a - b', 'def f(a, b):\n    return b - a', 'Fixed bugs.'),
+    ('def f(a, b):\n    return a < b', 'def f(a, b):\n    return a >= b', 'Fixed bugs.'),
+    ('def f(a):\n    return a', 'def f(a):\n    return a + 1', 'Small change to f function.'),
+    ('def f(a):\n    return a', 'def f(a):\n    b = a\n    c = b\n    return c', 'Changed f function.')])
+def test_messages(before, after, message): assert describe(before, after, 'f') == message
+
+
+def test_changed_lines():
+    assert [changed_lines('a\nb\nc', t) for t in ('a\nb\nc', 'a\nx\nc', 'a\nc', 'a\nb\nx\nc', 'x\nb\ny\nz')] == [0, 1, 1, 1, 3]
+
+
+@pytest.fixture(scope='module')
+def tiny(tmp_path_factory): return save_tiny_model(tmp_path_factory.mktemp('tiny'))
+
+
+def changes(n, programs=4):
+    function = 'def f(x):\n    a = {}\n    return x'.format
+    return [Change(function(i % programs), function(f'{i % programs}{i}'), '') for i in range(n)]
+
+
+def test_every_edit_is_accounted_for(tiny):
+    there = load_model(tiny)
+    far = Change('a\nb\nc\nd\ne\nf\ng', 'x\nb\nc\nd\ne\nf\ny', 'Far apart')
+    long = Change('def f(x):\n    return x', 'def f(x):\n    return ' + 'x + '*40 + 'x', 'Long')
+    found = lessons([*changes(20), *changes(20), far, long], there, Sodarace.messages, FinetuneConfig(edits=12, longest=300))
+    assert list(found.counts) == ['found', 'no such form', 'too long', 'not needed', 'used'] and (found.counts['found'], found.counts['used']) == (22, 12)
+    assert sum(found.counts.values()) == 2*22 and sum(p.texts for p in found.packs + found.held_out) == 12
+    with pytest.raises(TrainingError, match='of two programs at least'): lessons(changes(9, 1), there, Sodarace.messages, FinetuneConfig())
+    with pytest.raises(TrainingError, match="'too long': 9"): lessons(changes(9), there, Sodarace.messages, FinetuneConfig(longest=20))
+
+
+def test_killed_and_started_again(tiny, tmp_path):
+    "The adapter is the same, and nothing is collected twice"
+    train = FinetuneConfig(tiny, edits=60, longest=2000, pack=512, lr=1e-2, passes=2., patience=3)
+    config = PretrainConfig(human=0, bugs=0, parameters=0, iterations=3, train=train)
+    pretrain(config, tmp_path/'whole', 1)
+    steps, update = [], training.update
+    def dies(*args):
+        steps.append(1)
+        if len(steps) == 12: raise KeyboardInterrupt
+        return update(*args)
+    with patch.object(training, 'update', dies), pytest.raises(KeyboardInterrupt): pretrain(config, tmp_path/'parts', 1)
+    collected = (tmp_path/'parts/edits.json').stat().st_mtime_ns
+    pretrain(config, tmp_path/'parts', 1)
+    assert (tmp_path/'parts/edits.json').stat().st_mtime_ns == collected
+    for file in ('adapter/adapter_model.safetensors', 'adapter/README.md', 'finetune.json'):
+        assert (tmp_path/'whole'/file).read_bytes() == (tmp_path/'parts'/file).read_bytes()
+    with pytest.raises(TrainingError, match='lr'): pretrain(replace(config, train=replace(train, lr=1e-3)), tmp_path/'whole', 1)
+
+
+def test_an_adapter_is_trained_further(tiny, tmp_path):
+    config = PretrainConfig(human=0, bugs=0, parameters=0, iterations=2, train=FinetuneConfig(tiny, edits=20, longest=2000))
+    pretrain(config, tmp_path/'one', 1)
+    pretrain(replace(config, train=replace(config.train, model=str(tmp_path/'one/adapter'))), tmp_path/'two', 1)
+    bases = [json.loads((tmp_path/name/'adapter/base.json').read_text()) for name in ('one', 'two')]
+    assert bases[0] == bases[1]
+    load_model(str(tmp_path/'two/adapter'))
+
+
+def test_wrong_requests(tmp_path):
+    with pytest.raises(TrainingError, match='bugs is -1'): PretrainConfig(bugs=-1)
+    with pytest.raises(TrainingError, match='unknown edit format'): FinetuneConfig(format='poem')
+    with pytest.raises(ModelError, match='no/such'): pretrain(PretrainConfig(train=FinetuneConfig('no/such')), tmp_path, 1)
