@@ -23,7 +23,7 @@ from .edit import make
 from .genetic import KINDS, GeneticMutator, numbers
 from .launch import LaunchError, count_processes, is_first_process, launch, processes_now, progress, spread
 from .map_elites import GridArchive
-from .model import EDITS, ModelError, find_model, load_model
+from .model import SMOLLM2, ModelError, find_model, load_model
 from .mutator import MAX_TOKENS, DiffMutator, Mutator
 from .run import Entry, Run, RunError, admit, read_config, replay
 
@@ -108,12 +108,12 @@ class EvolveConfig:
     parents:int=4               # Niches chosen in each iteration
     children:int=8              # Edits of each parent
     seed:int=0                  # Of the run
-    model:str=EDITS             # Of the diff mutator, see `find_model`; the default was trained on edits
+    model:str=SMOLLM2           # Of the diff mutator, see `find_model`
     temperature:float=1.0       # Of the diff mutator
     top_p:float=0.95            # Of the diff mutator
     digits:float=0.             # Of the diff mutator: temperature for the choice of a digit; 0 takes `temperature`
     format:str='infill'         # Of the diff mutator's edits, see `ask`
-    examples:bool=False         # The diff mutator shows the domain's worked examples, for a model that was not trained on edits
+    no_examples:bool=False      # The diff mutator shows no worked examples, for a model that was trained on edits
     numbers_only:bool=False     # The genetic mutator changes numbers only
 
     def __post_init__(self):
@@ -131,7 +131,7 @@ def make_mutator(
 )->Mutator:
     "The mutator that a configuration names"
     if config.mutator == 'genetic': return GeneticMutator([numbers] if config.numbers_only else KINDS)
-    examples = getattr(domain, 'examples', ()) if config.examples else ()
+    examples = () if config.no_examples else getattr(domain, 'examples', ())
     return DiffMutator(load_model(config.model, device), domain.messages, examples, config.temperature, config.top_p, config.digits or None, format=config.format)
 
 # %% ../nbs/12_evolve.ipynb #38360c69

@@ -25,7 +25,7 @@ from .edit import make
 from .evolve import KNOWN_ERRORS, EvolveConfig, run_evolution
 from .human_edits import PACKAGES, Change, Mined, describe, mine
 from .launch import count_processes, launch, processes_now
-from .model import EDITS, SMOLLM2, LanguageModel, add_lora, find_model, load_model
+from .model import SMOLLM2, LanguageModel, add_lora, find_model, load_model
 from .mutator import MAX_LINES, MAX_OLD, MAX_TOKENS, STARTS, Place, asked, beginnings, infill_text
 from .run import Run, differences, read_config, write_whole
 from .training import Logged, Pack, Text, TrainConfig, TrainingError, check_numbers, pack, train
@@ -72,7 +72,7 @@ def answer(
 @dataclass(frozen=True)
 class FinetuneConfig:
     "What is asked for"
-    model:str=EDITS       # See `find_model`; an adapter is trained further, another model gets one
+    model:str=SMOLLM2     # See `find_model`; an adapter is trained further, another model gets one
     format:str='infill'   # Of the edits, one of `MAX_TOKENS`
     edits:int=96          # At most, chosen by chance
     passes:float=1.       # How often to see each of them

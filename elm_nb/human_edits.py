@@ -83,15 +83,15 @@ def _without_docstring(function):
     head, *body = function.split('\n')
     return [head, *body[1:]] if body and body[0].lstrip()[:1] in ('"', "'") else [head, *body]
 
-def _multiplied(node, power):
-    "Is this a product with a square (or the power) of something in it?"
+def _squared(node):
+    "Is this a product with a square in it?"
     if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)): return False
     parts, factors = [node], []
     while parts:
         part = parts.pop()
         if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult): parts += [part.left, part.right]
         else: factors.append(ast.unparse(part))
-    return any(re.search(r'\*\* 2$', f) for f in factors) or max(Counter(factors).values()) >= power
+    return any(re.search(r'\*\* 2$', f) for f in factors) or max(Counter(factors).values()) > 1
 
 def is_kept_out(
     node:ast.AST # Of a function
@@ -102,7 +102,7 @@ def is_kept_out(
         if not isinstance(n, ast.BinOp): continue
         summed = isinstance(n.left, ast.BinOp) and isinstance(n.left.op, (ast.Add, ast.BitXor)) or isinstance(n.left, ast.Call) and 'sum' in ast.unparse(n.left.func)
         if isinstance(n.op, ast.Mod) and isinstance(n.right, ast.Constant) and n.right.value in (2, 3) and summed: return True
-        if isinstance(n.op, (ast.Add, ast.Sub)) and (_multiplied(n.left, 2) or _multiplied(n.right, 2)): return True
+        if isinstance(n.op, (ast.Add, ast.Sub)) and (_squared(n.left) or _squared(n.right)): return True
     return False
 
 class Function(NamedTuple):

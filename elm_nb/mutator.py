@@ -33,7 +33,7 @@ class Place:
     old:str  # The line, or several
     kept:str # The beginning of the line, which stays; if empty, the model may write several lines, or none
 
-MAX_LINES, MAX_OLD = 6, 4 # new lines of an answer, and old ones that it replaces
+MAX_LINES, MAX_OLD = 4, 4 # new lines of an answer, and old ones that it replaces
 
 def beginnings(
     line:str
@@ -110,7 +110,7 @@ def _read_infill(program, place, text):
 
 # %% ../nbs/10_mutator.ipynb #ed8af324
 STARTS = {'unified': '@@', 'replace': '<<<<<<< SEARCH', 'rewrite': 'def'} # how an answer begins, which the model is given
-MAX_TOKENS = {'infill': 128, 'unified': 256, 'replace': 256, 'rewrite': 512} # of an answer; one that is longer counts as malformed
+MAX_TOKENS = {'infill': 96, 'unified': 256, 'replace': 256, 'rewrite': 512} # of an answer; one that is longer counts as malformed
 _next = '\n\n# '
 
 def asked(message:str, format:str)->str:

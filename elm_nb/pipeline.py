@@ -46,8 +46,8 @@ class PipelineConfig:
     runs:int=1            # Of each seed program
     warmup:int=60         # Iterations with the genetic mutator, of `parents` x `children` evaluations each
     evolve:int=6          # And with the language model
-    parents:int=4         # Niches chosen in each iteration
-    children:int=8        # Edits of each parent
+    parents:int=2         # Niches chosen in each iteration
+    children:int=16       # Edits of each parent; the language model is the faster, the more there are
     finetune:FinetuneConfig=FinetuneConfig()
     threshold:float=0.5   # Share of its niche's best that a program must reach to be learned from
     inventor:InventorConfig=InventorConfig()
@@ -108,7 +108,7 @@ def stage1(accelerator:Accelerator, config:PipelineConfig, folder:Path):
     if _missing(learned/'adapter', accelerator):
         runs = [out for _,_,out in _runs(config, folder, 'genetic')]
         finetune(runs, Sodarace.messages, replace(config.finetune, seed=config.seed), learned, accelerator)
-    adapted = EvolveConfig('sodarace', mutator='diff', model=str(learned/'adapter'), iterations=config.evolve, **common)
+    adapted = EvolveConfig('sodarace', mutator='diff', model=str(learned/'adapter'), no_examples=True, iterations=config.evolve, **common)
     mutator = make_mutator(adapted, Sodarace(), str(accelerator.device))
     for name,seed,out in _runs(config, folder, 'diff'):
         run_evolution(accelerator, replace(adapted, seed_program=name, seed=seed, model='stage1/finetune/adapter'), out, mutator)

@@ -132,4 +132,4 @@ def test_an_adapter_is_trained_further(tiny, tmp_path):
 def test_wrong_requests(tmp_path):
     with pytest.raises(TrainingError, match='bugs is -1'): PretrainConfig(bugs=-1)
     with pytest.raises(TrainingError, match='unknown edit format'): FinetuneConfig(format='poem')
-    with pytest.raises(ModelError, match='no/such'): pretrain(PretrainConfig(train=FinetuneConfig('no/such')), tmp_path, 1)
+    with pytest.raises(ModelError, match='has no readable config'): pretrain(PretrainConfig(train=FinetuneConfig(str(tmp_path))), tmp_path, 1)
