@@ -27,7 +27,7 @@ from .human_edits import PACKAGES, Change, Mined, describe, mine
 from .launch import count_processes, launch, processes_now
 from .model import SMOLLM2, LanguageModel, add_lora, find_model, load_model
 from .mutator import MAX_LINES, MAX_OLD, MAX_TOKENS, STARTS, Place, asked, beginnings, infill_text
-from .run import Run, differences, read_config, write_whole
+from .run import Run, differences, write_whole
 from .training import Logged, Pack, Text, TrainConfig, TrainingError, check_numbers, pack, train
 
 # %% ../nbs/13_finetune.ipynb #3bd7aef4
@@ -36,7 +36,7 @@ def accepted_edits(
 )->list[Change]:
     "What a run can teach; a message is empty where it does not say what was meant"
     entries = {e.id: e for e in run.entries("verdict in ('new', 'improved')")}
-    said = lambda e: e.message if read_config(run.folder).get('mutator') == 'diff' else ''
+    said = lambda e: e.message if run.config.get('mutator') == 'diff' else ''
     return [Change(entries[e.parent].program.rstrip('\n'), e.program.rstrip('\n'), said(e)) for e in entries.values() if e.parent is not None]
 
 def _infill_answer(before, after, rng, inside):
@@ -97,13 +97,15 @@ class Lessons(NamedTuple):
     held_out:list[Pack]
     counts:dict[str,int] # Edits found, used, and left out for each reason
 
-def _text(change, encode, config, limit, rng):
-    "An edit as a text to train on, or why not"
+def _text(change, language_model, config, rng):
+    "An edit as a text to train on, or why it is left out"
     said = answer(change, config.format, rng)
     if said is None: return 'no such form'
-    given, end = encode(change.before) + encode(said[0]), [] if config.format == 'infill' else limit[1]
+    encode = lambda text: language_model.tokenizer.encode(text, add_special_tokens=False)
+    given, end = encode(change.before) + encode(said[0]), [] if config.format == 'infill' else [min(language_model.ends)]
     text = Text((*given, *encode(said[1]), *end), len(given))
-    return 'too long' if len(text.tokens) > limit[0] or text.counted > MAX_TOKENS[config.format] else text
+    too_long = len(text.tokens) > min(config.longest, language_model.context) or text.counted > MAX_TOKENS[config.format]
+    return 'too long' if too_long else text
 
 def lessons(
     changes:Sequence[Change],     # Those without a message get one of `messages`
@@ -114,12 +116,11 @@ def lessons(
     "Make texts of edits"
     changes, counts = list(dict.fromkeys(changes)), {'found': 0, 'no such form': 0, 'too long': 0, 'not needed': 0, 'used': 0}
     rng, weights, counts['found'] = np.random.default_rng([config.seed, 0]), np.array(list(messages.values())), len(changes)
-    encode = lambda text: language_model.tokenizer.encode(text, add_special_tokens=False)
-    limit, by_program = (min(config.longest, language_model.context), [min(language_model.ends)]), {}
+    by_program = {}
     for i in rng.permutation(len(changes)):
         change = changes[i]
         if not change.message: change = change._replace(message=str(rng.choice(list(messages), p=weights/weights.sum())))
-        text = 'not needed' if counts['used'] == config.edits else _text(change, encode, config, limit, rng)
+        text = 'not needed' if counts['used'] == config.edits else _text(change, language_model, config, rng)
         counts[text if isinstance(text, str) else 'used'] += 1
         if not isinstance(text, str): by_program.setdefault(change.before, []).append(text)
     if len(by_program) < 2:
