@@ -89,7 +89,7 @@ def elm_pretrain(
 ):
     "Train an adapter for the mutator on human edits, mended bugs, changed numbers, and accepted edits of a genetic run"
     train = replace(PretrainConfig.train, model=model, passes=passes, lr=lr, patience=patience, bf16=bf16, seed=seed)
-    config = PretrainConfig(domain, function, human, PretrainConfig.per_package, bugs, parameters, iterations, PretrainConfig.domain_edits, train)
+    config = PretrainConfig(domain, function, human, bugs=bugs, parameters=parameters, iterations=iterations, train=train)
     _guarded(lambda: pretrain(config, out, processes), out)
 
 # %% ../nbs/19_cli.ipynb #6190dec4

@@ -153,6 +153,13 @@ def train_mutator(
     accelerator.wait_for_everyone()
     return found.counts, log
 
+def _all_accepted(folders):
+    "What several runs can teach"
+    changes = []
+    for folder in folders:
+        with Run(folder) as run: changes += accepted_edits(run)
+    return changes
+
 def finetune(
     folders:Sequence,   # Of runs
     messages:Mapping[str,float], # Of the domain
@@ -161,10 +168,7 @@ def finetune(
     accelerator:Accelerator=None
 )->tuple[dict[str,int],list[Logged]]: # See `train_mutator`
     "Train an adapter on edits that runs accepted"
-    runs = [Run(f) for f in folders]
-    changes = [change for run in runs for change in accepted_edits(run)]
-    for run in runs: run.close()
-    return train_mutator(changes, messages, config, folder, accelerator)
+    return train_mutator(_all_accepted(folders), messages, config, folder, accelerator)
 
 # %% ../nbs/13_finetune.ipynb #4bc60890
 @dataclass(frozen=True)
@@ -183,6 +187,7 @@ class PretrainConfig:
     def __post_init__(self):
         check_numbers(self, dict(human=0, per_package=1, bugs=0, parameters=0, iterations=0, domain_edits=0))
 
+# %% ../nbs/13_finetune.ipynb #05633c44
 def _some(changes, n, rng): return [changes[i] for i in rng.permutation(len(changes))[:n]]
 
 def _genetic_runs(config, folder, domain, accelerator):
@@ -193,22 +198,21 @@ def _genetic_runs(config, folder, domain, accelerator):
 
 def _collect(config, runs, domain):
     "Edits to learn from, and where they come from"
-    rng, mined, accepted = np.random.default_rng([config.train.seed, 1]), Mined({}, [], [], {}), []
+    rng, mined = np.random.default_rng([config.train.seed, 1]), Mined({}, [], [], {})
     if config.human or config.bugs or config.parameters: mined = mine(bugs=config.bugs, parameters=config.parameters, seed=config.train.seed)
-    for out in runs:
-        with Run(out) as run: accepted += accepted_edits(run)
     by_program = {}
-    for change in dict.fromkeys(accepted):
+    for change in dict.fromkeys(_all_accepted(runs)):
         said = describe(change.before, change.after, config.function)
         by_program.setdefault(change.before, []).append(change._replace(message=said if said in domain.messages else ''))
     own = [c for changes in sorted(by_program.values(), key=len, reverse=True) for c in changes]
     human = [c for changes in mined.human.values() for c in _some(changes, config.per_package, rng)]
     kinds = {'human edits': _some(human, config.human, rng), 'bugs': mined.bugs, 'numbers': mined.parameters,
         'accepted edits of walkers': own[:config.domain_edits]}
-    card = {'edits by kind': {k: len(v) for k,v in kinds.items()}, 'mined': mined.counts, 'packages': {n: p.licence for n,p in PACKAGES.items()},
+    card = {'edits by kind': {k: len(v) for k,v in kinds.items()}, 'mined': mined.counts, 'packages': {name: PACKAGES[name].licence for name in mined.human},
         'evaluations': 32*config.iterations*len(runs)}
     return {'changes': [c for changes in kinds.values() for c in changes], 'card': card}
 
+# %% ../nbs/13_finetune.ipynb #008f0c0c
 _card = """# An adapter for editing programs
 
 LoRA weights for {model}, trained on edits by `elm pretrain`, with the settings in card.json. Licence: Apache-2.0, as that of elm_nb.
@@ -227,11 +231,12 @@ def _write_card(folder):
     kept = f', {best:.3f} where it was best, which is what was kept' if config['patience'] and checks[-1].held_out > best else ''
     text = _card.format(model=config['model'], edits=', '.join(f'{n} {kind}' for kind,n in card['edits by kind'].items()), used=counts['used'], packs=card['packs'],
         size=config['pack'], left_out=', '.join(f'{n} {why}' for why,n in counts.items() if why not in ('found', 'used')), evaluations=card['evaluations'],
-        packages=', '.join(f'{name} ({licence})' for name,licence in card['packages'].items()), steps=len(log), tokens=log[-1].tokens,
+        packages=', '.join(f'{name} ({licence})' for name,licence in card['packages'].items()) or 'nowhere', steps=len(log), tokens=log[-1].tokens,
         first=checks[0].held_out, first_step=checks[0].step, last=checks[-1].held_out, kept=kept)
     write_whole(folder/'adapter'/'README.md', text)
     write_whole(folder/'adapter'/'card.json', json.dumps(card, indent=1) + '\n')
 
+# %% ../nbs/13_finetune.ipynb #c99ad7a4
 def run_pretrain(
     accelerator:Accelerator,
     config:PretrainConfig,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .edit import Applied, Proposal
+from .edit import UNREADABLE, Applied, Proposal
 
 # %% ../nbs/08_genetic.ipynb #84f6723c
 def _constants(tree):
@@ -91,8 +91,6 @@ def statements(tree:ast.Module, rng:np.random.Generator)->bool:
 # %% ../nbs/08_genetic.ipynb #8413669b
 KINDS = (numbers,)*6 + (operators, names, statements, statements)
 
-_unreadable = SyntaxError, ValueError, RecursionError, MemoryError # what ast.parse raises
-
 class GeneticMutator:
     "Random mutation of the syntax tree"
     def __init__(self,
@@ -108,7 +106,7 @@ class GeneticMutator:
         "Mutate a program `n` times"
         rng = np.random.default_rng(seed)
         try: ast.parse(program)
-        except _unreadable as error: return [Proposal(Applied(program, 'malformed', f'not a Python program: {error}'))]*n
+        except UNREADABLE as error: return [Proposal(Applied(program, 'malformed', f'not a Python program: {error}'))]*n
         return [self._child(program, rng) for _ in range(n)]
 
     def _child(self, program, rng):
@@ -117,5 +115,5 @@ class GeneticMutator:
             kind = self.kinds[rng.integers(len(self.kinds))]
             if kind(tree, rng): done.append(kind.__name__)
         try: child = ast.unparse(ast.parse(ast.unparse(tree)))
-        except _unreadable as error: return Proposal(Applied(program, 'malformed', str(error)), ', '.join(done))
+        except UNREADABLE as error: return Proposal(Applied(program, 'malformed', str(error)), ', '.join(done))
         return Proposal(Applied(child, 'exact' if child != program else 'no_op'), ', '.join(done))

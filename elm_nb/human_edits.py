@@ -22,6 +22,7 @@ import numpy as np
 from filelock import FileLock
 from tqdm.auto import tqdm
 
+from .edit import UNREADABLE
 from .genetic import names, numbers, operators
 from .model import cache_folder
 
@@ -83,6 +84,7 @@ def _without_docstring(function):
     head, *body = function.split('\n')
     return [head, *body[1:]] if body and body[0].lstrip()[:1] in ('"', "'") else [head, *body]
 
+# %% ../nbs/12b_human_edits.ipynb #e79ff7df
 def _squared(node):
     "Is this a product with a square in it?"
     if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)): return False
@@ -105,6 +107,7 @@ def is_kept_out(
         if isinstance(n.op, (ast.Add, ast.Sub)) and (_squared(n.left) or _squared(n.right)): return True
     return False
 
+# %% ../nbs/12b_human_edits.ipynb #b7d5be8b
 class Function(NamedTuple):
     "A function or method of a module"
     node:ast.FunctionDef
@@ -124,7 +127,7 @@ def functions_of(
     with warnings.catch_warnings():
         warnings.simplefilter('ignore') # what Python says of old code
         try: visit(ast.parse(code).body, '')
-        except (SyntaxError, ValueError, RecursionError, MemoryError): return {} # for another Python
+        except UNREADABLE: return {} # for another Python
     return found
 
 # %% ../nbs/12b_human_edits.ipynb #eda3cbc7

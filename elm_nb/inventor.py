@@ -22,8 +22,9 @@ from peft import PeftModel
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from .dataset import UNREADABLE, Dataset, canonical
+from .dataset import Dataset, canonical
 from .domain import Domain, Evaluation
+from .edit import UNREADABLE
 from .launch import processes_now, spread
 from .map_elites import GridArchive
 from .model import LanguageModel, Sample, add_lora, load_model, seeded
