@@ -18,7 +18,7 @@ from .domain import find_domain
 from .evolve import EvolveConfig, resume, start
 from .finetune import PretrainConfig, pretrain
 from .launch import is_first_process
-from .model import SMOLLM2
+from .model import EDITS, SMOLLM2
 from .pipeline import PIPELINE_ERRORS, SCALES, is_pipeline, pipeline, pipeline_config, pipeline_report
 from .run import Run, RunError, report, write_whole
 
@@ -33,12 +33,12 @@ def elm_evolve(
     children:int=8,              # Edits of each parent; an iteration makes parents x children evaluations
     seed:int=0,                  # Of all random numbers; another seed, another run
     out:str='runs/elm',          # Folder of the run; if it holds the same run unfinished, that goes on
-    model:str=SMOLLM2,           # For --mutator diff: the default model, a folder with a model or an adapter, or a name on the model hub
+    model:str=EDITS,             # For --mutator diff: the default, which was trained on edits, a folder with a model or an adapter, or a name on the model hub
     temperature:float=1.0,       # For --mutator diff: of sampling, at least 0
     top_p:float=0.95,            # For --mutator diff: sample among the likeliest tokens with this probability together, 0 to 1
     digits:float=0.,             # For --mutator diff: temperature for the choice of a digit; 0 takes --temperature
     format:str='infill',         # For --mutator diff: how edits are written: infill, unified, replace or rewrite
-    no_examples:bool=False,      # For --mutator diff: no worked examples in the prompt, for a model that was trained on edits
+    examples:bool=False,         # For --mutator diff: worked examples in the prompt, for a model that was not trained on edits
     numbers_only:bool=False,     # For --mutator genetic: change numbers and nothing else
     processes:int=0              # Processes on this machine; 0 for one on each GPU or core that has something to do
 ):

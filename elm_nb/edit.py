@@ -217,4 +217,4 @@ class Proposal:
     "A child that a mutator proposes"
     applied:Applied # The child, and whether the edit worked
     message:str=''  # Commit message, or the kinds of change
-    raw:str=''      # What the model wrote, word for word, after what was given to it
+    raw:str=''      # What a model was asked and what it answered, word for word, without the program

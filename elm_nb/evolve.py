@@ -23,8 +23,8 @@ from .edit import make
 from .genetic import KINDS, GeneticMutator, numbers
 from .launch import LaunchError, count_processes, is_first_process, launch, processes_now, progress, spread
 from .map_elites import GridArchive
-from .model import SMOLLM2, ModelError, find_model, load_model
-from .mutator import MAX_TOKENS, DiffMutator, Mutator
+from .model import EDITS, ModelError, find_model, load_model
+from .mutator import DiffMutator, Mutator, check_format
 from .run import Entry, Run, RunError, admit, read_config, replay
 
 # %% ../nbs/12_evolve.ipynb #0bed701c
@@ -108,12 +108,12 @@ class EvolveConfig:
     parents:int=4               # Niches chosen in each iteration
     children:int=8              # Edits of each parent
     seed:int=0                  # Of the run
-    model:str=SMOLLM2           # Of the diff mutator, see `find_model`
+    model:str=EDITS             # Of the diff mutator, see `find_model`; the default was trained on edits
     temperature:float=1.0       # Of the diff mutator
     top_p:float=0.95            # Of the diff mutator
     digits:float=0.             # Of the diff mutator: temperature for the choice of a digit; 0 takes `temperature`
     format:str='infill'         # Of the diff mutator's edits, see `ask`
-    no_examples:bool=False      # The diff mutator shows no worked examples, for a model that was trained on edits
+    examples:bool=False         # The diff mutator shows the domain's worked examples, for a model that was not trained on edits
     numbers_only:bool=False     # The genetic mutator changes numbers only
 
     def __post_init__(self):
@@ -122,7 +122,7 @@ class EvolveConfig:
         if self.seed < 0: raise RunError(f'seed is {self.seed}; it must not be negative')
         if self.mutator not in ('diff', 'genetic'): raise RunError(f'unknown mutator {self.mutator!r}; there are diff and genetic')
         if not (self.temperature >= 0 and self.digits >= 0 and 0 < self.top_p <= 1): raise RunError('temperatures must be at least 0, and top_p above 0 and at most 1')
-        if self.format not in MAX_TOKENS: raise RunError(f'unknown edit format {self.format!r}; there are {", ".join(MAX_TOKENS)}')
+        check_format(self.format)
 
 def make_mutator(
     config:EvolveConfig,
@@ -131,7 +131,7 @@ def make_mutator(
 )->Mutator:
     "The mutator that a configuration names"
     if config.mutator == 'genetic': return GeneticMutator([numbers] if config.numbers_only else KINDS)
-    examples = () if config.no_examples else getattr(domain, 'examples', ())
+    examples = getattr(domain, 'examples', ()) if config.examples else ()
     return DiffMutator(load_model(config.model, device), domain.messages, examples, config.temperature, config.top_p, config.digits or None, format=config.format)
 
 # %% ../nbs/12_evolve.ipynb #38360c69

@@ -25,8 +25,8 @@ from .edit import make
 from .evolve import KNOWN_ERRORS, EvolveConfig, run_evolution
 from .human_edits import PACKAGES, Change, Mined, describe, mine
 from .launch import count_processes, launch, processes_now
-from .model import SMOLLM2, LanguageModel, add_lora, find_model, load_model
-from .mutator import MAX_LINES, MAX_OLD, MAX_TOKENS, STARTS, Place, asked, beginnings, infill_text
+from .model import EDITS, SMOLLM2, LanguageModel, add_lora, find_model, load_model
+from .mutator import KEEP, MAX_LINES, MAX_OLD, MAX_TOKENS, STARTS, Place, beginnings, check_format, headline
 from .run import Run, differences, write_whole
 from .training import Logged, Pack, Text, TrainConfig, TrainingError, check_numbers, pack, train
 
@@ -39,7 +39,7 @@ def accepted_edits(
     said = lambda e: e.message if run.config.get('mutator') == 'diff' else ''
     return [Change(entries[e.parent].program.rstrip('\n'), e.program.rstrip('\n'), said(e)) for e in entries.values() if e.parent is not None]
 
-def _infill_answer(before, after, rng, inside):
+def _infill_answer(before, after, rng):
     "The place of a change, and what to write there; None if it is not one place"
     a, b = before.split('\n'), after.split('\n')
     steps = [s for s in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes() if s[0] != 'equal']
@@ -49,31 +49,30 @@ def _infill_answer(before, after, rng, inside):
     if not 0 < j-i <= MAX_OLD or l-k > MAX_LINES or any(not line for line in a[i:j] + b[k:l]): return None
     old, new = '\n'.join(a[i:j]), b[k:l]
     kept = [part for part in beginnings(old) if new[0].startswith(part)] if j-i == len(new) == 1 else []
-    if kept and rng.random() < inside:
+    if kept and rng.random() < KEEP:
         part = str(rng.choice(kept))
         return Place(i, old, part), new[0][len(part):] + '\n'
     return Place(i, old, ''), ''.join(f'\n+{line}' for line in new) + '\n\n'
 
 def answer(
     change:Change,
-    format:str, # Of the edit, one of `MAX_TOKENS`
-    rng:np.random.Generator, # For the kept beginning, in the format `infill`
-    inside:float=0.7 # See `choose_place`
-)->tuple[str,str]|None: # Question and answer; None if the format cannot say it
+    format:str, # Of the edit, one of `STARTS`
+    rng:np.random.Generator # For the kept beginning, in the format `infill`
+)->tuple[str,str]|None: # The place, if the format has one, and what to write there; None if the format cannot say it
     "What the mutator should have been told to make one program of another"
     if format == 'infill':
-        found = _infill_answer(change.before, change.after, rng, inside)
-        return found and (infill_text(change.message, found[0]), found[1])
+        found = _infill_answer(change.before, change.after, rng)
+        return found and (found[0].text, found[1])
     try: text = make(change.before, change.after, format).removeprefix('--- before\n+++ after\n')
     except ValueError: return None
-    return (asked(change.message, format), text.removeprefix(STARTS[format])) if text.startswith(STARTS[format]) else None
+    return ('', text.removeprefix(STARTS[format])) if text.startswith(STARTS[format]) else None
 
 # %% ../nbs/13_finetune.ipynb #bc9f5829
 @dataclass(frozen=True)
 class FinetuneConfig:
     "What is asked for"
-    model:str=SMOLLM2     # See `find_model`; an adapter is trained further, another model gets one
-    format:str='infill'   # Of the edits, one of `MAX_TOKENS`
+    model:str=EDITS       # See `find_model`; an adapter is trained further, another model gets one
+    format:str='infill'   # Of the edits, one of `STARTS`
     edits:int=96          # At most, chosen by chance
     passes:float=1.       # How often to see each of them
     longest:int=1024      # Tokens of program, question and answer; edits that need more are left out
@@ -89,7 +88,7 @@ class FinetuneConfig:
     def __post_init__(self):
         check_numbers(self, dict(edits=2, longest=2, rank=1, pack=1, batch=1, patience=0, seed=0), ('passes', 'held_out', 'lr'))
         if self.held_out >= 1: raise TrainingError(f'held_out is {self.held_out}; it must be below 1, for example 0.1')
-        if self.format not in MAX_TOKENS: raise TrainingError(f'unknown edit format {self.format!r}; there are {", ".join(MAX_TOKENS)}')
+        check_format(self.format)
 
 class Lessons(NamedTuple):
     "What a model is trained on"
@@ -99,13 +98,14 @@ class Lessons(NamedTuple):
 
 def _text(change, language_model, config, rng):
     "An edit as a text to train on, or why it is left out"
-    said = answer(change, config.format, rng)
-    if said is None: return 'no such form'
+    found = answer(change, config.format, rng)
+    if found is None: return 'no such form'
+    place, said = found
     encode = lambda text: language_model.tokenizer.encode(text, add_special_tokens=False)
-    given, end = encode(change.before) + encode(said[0]), [] if config.format == 'infill' else [min(language_model.ends)]
-    text = Text((*given, *encode(said[1]), *end), len(given))
-    too_long = len(text.tokens) > min(config.longest, language_model.context) or text.counted > MAX_TOKENS[config.format]
-    return 'too long' if too_long else text
+    given, end = encode(change.before) + encode(headline(change.message, config.format)), [] if config.format == 'infill' else [min(language_model.ends)]
+    said = encode(said) + end
+    text = Text((*given, *encode(place), *said), len(given))
+    return 'too long' if len(text.tokens) > min(config.longest, language_model.context) or len(said) > MAX_TOKENS[config.format] else text
 
 def lessons(
     changes:Sequence[Change],     # Those without a message get one of `messages`
@@ -114,9 +114,9 @@ def lessons(
     config:FinetuneConfig=FinetuneConfig()
 )->Lessons:
     "Make texts of edits"
-    changes, counts = list(dict.fromkeys(changes)), {'found': 0, 'no such form': 0, 'too long': 0, 'not needed': 0, 'used': 0}
-    rng, weights, counts['found'] = np.random.default_rng([config.seed, 0]), np.array(list(messages.values())), len(changes)
-    by_program = {}
+    changes, by_program = list(dict.fromkeys(changes)), {}
+    rng, weights = np.random.default_rng([config.seed, 0]), np.array(list(messages.values()))
+    counts = {'found': len(changes), 'no such form': 0, 'too long': 0, 'not needed': 0, 'held out': 0, 'used': 0}
     for i in rng.permutation(len(changes)):
         change = changes[i]
         if not change.message: change = change._replace(message=str(rng.choice(list(messages), p=weights/weights.sum())))
@@ -126,6 +126,8 @@ def lessons(
     if len(by_program) < 2:
         raise TrainingError(f'there are too few edits to learn from, they must be of two programs at least: {counts}; evolve for longer, or with more runs')
     groups, aside = list(by_program.values()), max(1, round(config.held_out*len(by_program)))
+    counts['held out'] = sum(len(group) for group in groups[:aside])
+    counts['used'] -= counts['held out']
     packs = lambda groups: pack([text for group in groups for text in group], config.pack)
     return Lessons(packs(groups[aside:]), packs(groups[:aside]), counts)
 
@@ -149,6 +151,7 @@ def train_mutator(
     if accelerator.is_main_process:
         whole = {'config': asdict(config), 'counts': found.counts, 'packs': len(found.packs), **card, 'log': log}
         write_whole(Path(folder)/'finetune.json', json.dumps(whole, indent=1) + '\n')
+        model.notes = {'format': config.format}
         model.save(Path(folder)/'adapter', torch.bfloat16)
     accelerator.wait_for_everyone()
     return found.counts, log
@@ -176,13 +179,13 @@ class PretrainConfig:
     "What is asked for"
     domain:str='sodarace'       # See `find_domain`
     function:str='make_walker'  # That messages speak of
-    human:int=1500      # Edits of functions from one release to the next, at most
+    human:int=900       # Edits of functions from one release to the next, at most
     per_package:int=150 # Of which from one package, at most
-    bugs:int=600        # Functions with a bug, to be mended
-    parameters:int=400  # Functions with another number
-    iterations:int=300  # Of a genetic run from each seed program, whose accepted edits are learned, too; each is 32 children of one parent
-    domain_edits:int=2000 # Accepted edits, at most, those of programs with many of them first
-    train:FinetuneConfig=FinetuneConfig(SMOLLM2, edits=10**9, longest=768, held_out=0.03, batch=4, lr=1e-3)
+    bugs:int=300        # Functions with a bug, to be mended
+    parameters:int=300  # Functions with another number
+    iterations:int=150  # Of a genetic run from each seed program, whose accepted edits are learned, too; each is 32 children of two parents
+    domain_edits:int=3000 # Accepted edits, at most, those of programs with many of them first
+    train:FinetuneConfig=FinetuneConfig(SMOLLM2, edits=10**9, longest=768, held_out=0.03, lr=1e-3)
 
     def __post_init__(self):
         check_numbers(self, dict(human=0, per_package=1, bugs=0, parameters=0, iterations=0, domain_edits=0))
@@ -193,13 +196,15 @@ def _some(changes, n, rng): return [changes[i] for i in rng.permutation(len(chan
 def _genetic_runs(config, folder, domain, accelerator):
     "Runs from each seed program"
     outs = [folder/seed_program for seed_program in (domain.seeds if config.iterations else ())]
-    for out in outs: run_evolution(accelerator, EvolveConfig(config.domain, out.name, 'genetic', config.iterations, 1, 32, config.train.seed), out)
+    for out in outs: run_evolution(accelerator, EvolveConfig(config.domain, out.name, 'genetic', config.iterations, 2, 32, config.train.seed), out)
     return outs
 
 def _collect(config, runs, domain):
     "Edits to learn from, and where they come from"
     rng, mined = np.random.default_rng([config.train.seed, 1]), Mined({}, [], [], {})
-    if config.human or config.bugs or config.parameters: mined = mine(bugs=config.bugs, parameters=config.parameters, seed=config.train.seed)
+    if config.human or config.bugs or config.parameters:
+        mined = mine(bugs=config.bugs, parameters=config.parameters, seed=config.train.seed)
+        if not mined.human: raise TrainingError('none of the releases could be had; see whether pip reaches its index, or ask for no human edits, bugs and parameters')
     by_program = {}
     for change in dict.fromkeys(_all_accepted(runs)):
         said = describe(change.before, change.after, config.function)
@@ -207,32 +212,34 @@ def _collect(config, runs, domain):
     own = [c for changes in sorted(by_program.values(), key=len, reverse=True) for c in changes]
     human = [c for changes in mined.human.values() for c in _some(changes, config.per_package, rng)]
     kinds = {'human edits': _some(human, config.human, rng), 'bugs': mined.bugs, 'numbers': mined.parameters,
-        'accepted edits of walkers': own[:config.domain_edits]}
+        f'accepted edits of {config.domain} programs': own[:config.domain_edits]}
     card = {'edits by kind': {k: len(v) for k,v in kinds.items()}, 'mined': mined.counts, 'packages': {name: PACKAGES[name].licence for name in mined.human},
-        'evaluations': 32*config.iterations*len(runs)}
+        'evaluations': 64*config.iterations*len(runs)}
     return {'changes': [c for changes in kinds.values() for c in changes], 'card': card}
 
 # %% ../nbs/13_finetune.ipynb #008f0c0c
 _card = """# An adapter for editing programs
 
-LoRA weights for {model}, trained on edits by `elm pretrain`, with the settings in card.json. Licence: Apache-2.0, as that of elm_nb.
+LoRA weights for {base}, trained{further} on edits by `elm pretrain`, with the settings in card.json. Licence: Apache-2.0, as that of elm_nb.
 
-- Edits: {edits}; {used} in all were used, in {packs} packs of at most {size} tokens, {left_out}.
-- The edits of walkers are those that genetic runs accepted in {evaluations} evaluations.
-- Functions come from {packages}.
-- Training: {steps} steps, {tokens} tokens that counted. Loss on held-out programs: {first:.3f} nats per token after {first_step} steps, {last:.3f} at the end{kept}.
+- Edits: {edits}. Of these, {used} were learned, in {packs} packs of about {size} tokens, and {held_out} held out.
+- Left out: {elsewhere} that are not of the form `{format}`, and {too_long} that are too long.
+- Genetic runs had accepted the edits of programs of the domain, in {evaluations} evaluations.
+- Functions come from {packages}. {missing} releases could not be had.
+- Training: {steps} steps, with the loss on {tokens} tokens. Loss on held-out programs: {first:.3f} nats per token after {first_step} steps, {last:.3f} at the end{kept}.
 """
 
 def _write_card(folder):
     "Say beside an adapter what it was trained on"
-    card = json.loads((folder/'finetune.json').read_text())
+    card, base = (json.loads((folder/name).read_text()) for name in ('finetune.json', 'adapter/base.json'))
     config, counts, log = card['config'], card['counts'], [Logged(*row) for row in card['log']]
     checks, best = [l for l in log if l.held_out is not None], min(l.held_out for l in log if l.held_out is not None)
     kept = f', {best:.3f} where it was best, which is what was kept' if config['patience'] and checks[-1].held_out > best else ''
-    text = _card.format(model=config['model'], edits=', '.join(f'{n} {kind}' for kind,n in card['edits by kind'].items()), used=counts['used'], packs=card['packs'],
-        size=config['pack'], left_out=', '.join(f'{n} {why}' for why,n in counts.items() if why not in ('found', 'used')), evaluations=card['evaluations'],
-        packages=', '.join(f'{name} ({licence})' for name,licence in card['packages'].items()) or 'nowhere', steps=len(log), tokens=log[-1].tokens,
-        first=checks[0].held_out, first_step=checks[0].step, last=checks[-1].held_out, kept=kept)
+    text = _card.format(base=base['model'], further='' if config['model'] == base['model'] else f', from {config["model"]} on,', format=config['format'],
+        edits=', '.join(f'{n} {kind}' for kind,n in card['edits by kind'].items()), used=counts['used'], packs=card['packs'], size=config['pack'],
+        held_out=counts['held out'], elsewhere=counts['no such form'], too_long=counts['too long'], evaluations=card['evaluations'],
+        packages=', '.join(f'{name} ({licence})' for name,licence in card['packages'].items()) or 'nowhere', missing=card['mined'].get('releases not to be had', 0),
+        steps=len(log), tokens=log[-1].tokens, first=checks[0].held_out, first_step=checks[0].step, last=checks[-1].held_out, kept=kept)
     write_whole(folder/'adapter'/'README.md', text)
     write_whole(folder/'adapter'/'card.json', json.dumps(card, indent=1) + '\n')
 
@@ -250,7 +257,8 @@ def run_pretrain(
     accelerator.wait_for_everyone()
     found = json.loads(file.read_text())
     if differ := differences(found['config'], asdict(config)): raise TrainingError(f'{file} was collected for another training: {differ}; choose another folder')
-    train_mutator([Change(*c) for c in found['changes']], domain.messages, config.train, folder, accelerator, found['card'])
+    card = {'collected': {k: v for k,v in found['config'].items() if k != 'train'}, **found['card']}
+    train_mutator([Change(*c) for c in found['changes']], domain.messages, config.train, folder, accelerator, card)
     if accelerator.is_main_process: _write_card(Path(folder))
 
 def pretrain(

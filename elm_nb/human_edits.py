@@ -9,12 +9,13 @@ __all__ = ['PACKAGES', 'MAX_FUNCTION', 'Package', 'fetch_release', 'canonical_fu
            'functions_of', 'Change', 'changed_lines', 'describe', 'compare', 'inject_bug', 'change_numbers', 'Mined',
            'mine']
 
-# %% ../nbs/12b_human_edits.ipynb #99d6c986
-import ast, difflib, re, subprocess, sys, warnings, zipfile
+# %% ../nbs/12b_human_edits.ipynb #90e690dd
+import ast, copy, difflib, re, subprocess, sys, warnings, zipfile
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,27 +68,30 @@ def fetch_release(
 MAX_FUNCTION = 60 # lines
 _def = ast.FunctionDef, ast.AsyncFunctionDef
 
-def canonical_function(
-    node:ast.FunctionDef
-)->str:
-    "A function without comments and annotations, and with the first line of its docstring"
-    doc = ast.get_docstring(node)
-    body = node.body[1:] if doc is not None else node.body
-    if doc and doc.strip(): body = [ast.Expr(ast.Constant(doc.strip().split('\n')[0].strip()))] + body
-    fields = dict(ast.iter_fields(node)) | {'body': body or [ast.Pass()], 'returns': None}
-    for n in ast.walk(node.args):
-        if isinstance(n, ast.arg): n.annotation = None
-    return ast.unparse(ast.fix_missing_locations(type(node)(**fields)))
+class _Untyped(ast.NodeTransformer):
+    "Takes annotations away"
+    def visit_arg(self, node): return ast.arg(node.arg)
+    def visit_AnnAssign(self, node): return ast.Assign([node.target], node.value) if node.value else ast.Pass()
+    def visit_FunctionDef(self, node):
+        node.returns = None
+        return self.generic_visit(node)
+    visit_AsyncFunctionDef = visit_FunctionDef
 
-def _without_docstring(function):
-    "The lines of a canonical function that run"
-    head, *body = function.split('\n')
-    return [head, *body[1:]] if body and body[0].lstrip()[:1] in ('"', "'") else [head, *body]
+def canonical_function(
+    node:ast.FunctionDef,
+    docstring:bool=True # Keep the first line of the docstring
+)->str:
+    "A function without comments and annotations"
+    node = _Untyped().visit(copy.deepcopy(node))
+    doc = ast.get_docstring(node)
+    if doc is not None: del node.body[0]
+    if docstring and doc and doc.strip(): node.body.insert(0, ast.Expr(ast.Constant(doc.strip().split('\n')[0].strip())))
+    node.body = node.body or [ast.Pass()]
+    return ast.unparse(ast.fix_missing_locations(node))
 
 # %% ../nbs/12b_human_edits.ipynb #e79ff7df
 def _squared(node):
-    "Is this a product with a square in it?"
-    if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)): return False
+    "Is this a square, or a product with one in it?"
     parts, factors = [node], []
     while parts:
         part = parts.pop()
@@ -118,17 +122,18 @@ def functions_of(
     code:str # Of a module
 )->dict[str,Function]: # By qualified name
     "Functions and methods, without those inside of functions"
-    found, lines = {}, code.split('\n')
+    found, lines = [], code.split('\n')
     def visit(body, prefix):
         for node in body:
             if isinstance(node, _def):
-                if not node.name.startswith('test'): found[prefix + node.name] = Function(node, '\n'.join(lines[node.lineno-1:node.end_lineno]))
+                if not node.name.startswith('test'): found.append((prefix + node.name, Function(node, '\n'.join(lines[node.lineno-1:node.end_lineno]))))
             elif isinstance(node, ast.ClassDef): visit(node.body, f'{prefix}{node.name}.')
     with warnings.catch_warnings():
         warnings.simplefilter('ignore') # what Python says of old code
         try: visit(ast.parse(code).body, '')
         except UNREADABLE: return {} # for another Python
-    return found
+    times = Counter(name for name,_ in found)
+    return {name: function for name,function in found if times[name] == 1}
 
 # %% ../nbs/12b_human_edits.ipynb #eda3cbc7
 class Change(NamedTuple):
@@ -193,13 +198,14 @@ def compare(
         old, new = (functions_of(files[name].decode(errors='replace')) for files in (before, after))
         for function in sorted(old.keys() & new.keys()):
             if old[function].text == new[function].text: continue
-            a, b = (canonical_function(f[function].node) for f in (old, new))
-            if _without_docstring(a) == _without_docstring(b): continue
+            nodes = [functions[function].node for functions in (old, new)]
+            if len({canonical_function(n, docstring=False) for n in nodes}) == 1: continue
+            a, b = (canonical_function(n) for n in nodes)
             counts['functions changed'] += 1
             if max(_lines(a), _lines(b)) > MAX_FUNCTION: counts['function too long'] += 1
             elif changed_lines(a, b) > longest: counts['edit too long'] += 1
-            elif is_kept_out(old[function].node) or is_kept_out(new[function].node): counts['kept out'] += 1
-            else: found.append(Change(a, b, describe(a, b, new[function].node.name)))
+            elif any(is_kept_out(n) for n in nodes): counts['kept out'] += 1
+            else: found.append(Change(a, b, describe(a, b, nodes[1].name)))
     return found
 
 # %% ../nbs/12b_human_edits.ipynb #d8d73856
@@ -244,12 +250,9 @@ def _all_releases(packages, folder):
     return {name: [w for (n,_),w in zip(wanted, wheels) if n == name] for name in packages}
 
 def _made(make, nodes, n, rng):
-    "`n` changes made from functions, fewer if there are not so many that can be changed"
-    found = []
-    for i in rng.permutation(len(nodes)):
-        if len(found) == n: break
-        if not is_kept_out(nodes[i]) and (change := make(canonical_function(nodes[i]), rng)): found.append(change)
-    return _distinct(found)
+    "`n` changes made from the next functions, fewer if there are not so many that can be changed"
+    changes = (make(canonical_function(node), rng) for node in nodes if not is_kept_out(node))
+    return _distinct(islice((c for c in changes if c), n))
 
 def mine(
     packages:Mapping[str,Package]=PACKAGES,
@@ -258,13 +261,15 @@ def mine(
     folder:Path=None,    # Where wheels are kept; by default in the cache
     seed:int=0           # Of what is made by chance
 )->Mined:
-    "Human edits of functions, and changes made from the same functions"
-    human, counts, short = {}, Counter(), []
+    "Human edits of functions, by packages of which there is a release, and changes made from the same functions"
+    human, counts, short, rng = {}, Counter(), [], np.random.default_rng(seed)
     for name,wheels in _all_releases(packages, folder or cache_folder()/'releases').items():
         counts['releases'] += len(wheels)
         counts['releases not to be had'] += wheels.count(None)
         files = [_sources(w) for w in wheels if w]
+        if not files: continue
         human[name] = _distinct(c for a,b in zip(files, files[1:]) for c in compare(a, b, counts))
-        for code in (files[-1].values() if files else ()):
+        for code in files[-1].values():
             short += [f.node for f in functions_of(code.decode(errors='replace')).values() if 4 <= _lines(f.text) <= MAX_FUNCTION//2]
-    return Mined(human, *(_made(make, short, n, np.random.default_rng([seed, n])) for make,n in ((inject_bug, bugs), (change_numbers, parameters))), dict(counts))
+    nodes = iter([short[i] for i in rng.permutation(len(short))]) # no function for both
+    return Mined(human, _made(inject_bug, nodes, bugs, rng), _made(change_numbers, nodes, parameters, rng), dict(counts))

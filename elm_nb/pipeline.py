@@ -108,7 +108,7 @@ def stage1(accelerator:Accelerator, config:PipelineConfig, folder:Path):
     if _missing(learned/'adapter', accelerator):
         runs = [out for _,_,out in _runs(config, folder, 'genetic')]
         finetune(runs, Sodarace.messages, replace(config.finetune, seed=config.seed), learned, accelerator)
-    adapted = EvolveConfig('sodarace', mutator='diff', model=str(learned/'adapter'), no_examples=True, iterations=config.evolve, **common)
+    adapted = EvolveConfig('sodarace', mutator='diff', model=str(learned/'adapter'), format=config.finetune.format, iterations=config.evolve, **common)
     mutator = make_mutator(adapted, Sodarace(), str(accelerator.device))
     for name,seed,out in _runs(config, folder, 'diff'):
         run_evolution(accelerator, replace(adapted, seed_program=name, seed=seed, model='stage1/finetune/adapter'), out, mutator)

@@ -34,7 +34,7 @@ class Entry:
     iteration:int         # The seed program makes up iteration 0
     parent:int|None       # `id` of the parent
     message:str           # Commit message or kinds of mutation
-    raw:str               # What the model wrote, word for word
+    raw:str               # What a model was asked and what it answered, word for word, without the program
     edit:str              # What came of the edit, see `edit.EditStatus`
     edit_detail:str
     diff:str              # The change as a unified diff; empty if there was none

@@ -240,7 +240,7 @@ def train(
     accelerator, parameters = accelerator or processes_now(), trained(language_model.model)
     optimizer = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=0.01)
     data = hashlib.sha256(repr((list(texts), list(held_out))).encode()).hexdigest()[:16]
-    made_with = {**asdict(config), 'data': data, 'weights at the start': fingerprint(language_model.model), **made_with}
+    made_with = {**asdict(config), 'data': data, 'weights at the start': fingerprint(language_model.model, adapter=True), **made_with}
     log, best, file = [], None, folder and Path(folder)/'checkpoint.pt'
     if file and (state := load_checkpoint(file, made_with)):
         restore(parameters, state['parameters'])

@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 
-from elm_nb import human_edits, training
+from elm_nb import finetune, human_edits, training
 from elm_nb.domain import Sodarace
 from elm_nb.finetune import FinetuneConfig, PretrainConfig, lessons, pretrain
 from elm_nb.human_edits import Change, Package, changed_lines, describe, mine
@@ -51,21 +51,26 @@ def no_network():
 def test_mining(tmp_path, no_network):
     for version, code in (('1.0', OLD), ('1.1', NEW), ('2.0', NEW)): release(tmp_path, version, code)
     packages = {'some-pack': Package('MIT', '1.0 1.1 1.5 2.0')}
-    found = mine(packages, bugs=2, parameters=2, folder=tmp_path)
+    found = mine(packages, bugs=2, parameters=0, folder=tmp_path)
     change, = found.human['some-pack']
     assert change.before == 'def area(self, w, h):\n    """The area."""\n    if w < 0:\n        return 0\n    return w * h'
     assert change.message == 'Small change to area function.'
     assert change.after == change.before.replace('w * h', 'w * h + 1').replace('<', '<=')
     assert found.counts == {'releases': 4, 'releases not to be had': 1, 'functions changed': 3, 'kept out': 1, 'function too long': 1}
     assert no_network.call_count == 1 and no_network.call_args[0][0][-1] == 'some-pack==1.5'
-    assert all(c.after == change.after and c.message == 'Fixed bugs.' for c in found.bugs)
-    assert all(c.before == change.after and c.message == 'Changed parameters in area function.' for c in found.parameters)
-    assert mine(packages, bugs=2, parameters=2, folder=tmp_path) == found
+    mended, = found.bugs
+    assert mended.after == change.after != mended.before and mended.message == 'Fixed bugs.'
+    numbers, = mine(packages, bugs=0, parameters=2, folder=tmp_path).parameters
+    assert numbers.before == change.after != numbers.after and numbers.message == 'Changed parameters in area function.'
+    assert not mine(packages, bugs=1, parameters=2, folder=tmp_path).parameters # the one function is taken
+    assert mine(packages, bugs=2, parameters=0, folder=tmp_path) == found
 
 
 def test_nothing_to_be_had(tmp_path, no_network):
     found = mine({'some-pack': Package('MIT', '1.0 1.1')}, folder=tmp_path)
-    assert found.human == {'some-pack': []} and found.counts['releases not to be had'] == 2 and not found.bugs
+    assert not found.human and found.counts['releases not to be had'] == 2 and not found.bugs
+    with patch.object(finetune, 'mine', lambda **options: found), pytest.raises(TrainingError, match='none of the releases'):
+        pretrain(PretrainConfig(iterations=0), tmp_path, 1)
 
 
 @pytest.mark.parametrize('before, after, message', [
@@ -95,8 +100,11 @@ def test_every_edit_is_accounted_for(tiny):
     far = Change('a\nb\nc\nd\ne\nf\ng', 'x\nb\nc\nd\ne\nf\ny', 'Far apart')
     long = Change('def f(x):\n    return x', 'def f(x):\n    return ' + 'x + '*40 + 'x', 'Long')
     found = lessons([*changes(20), *changes(20), far, long], there, Sodarace.messages, FinetuneConfig(edits=12, longest=300))
-    assert list(found.counts) == ['found', 'no such form', 'too long', 'not needed', 'used'] and (found.counts['found'], found.counts['used']) == (22, 12)
-    assert sum(found.counts.values()) == 2*22 and sum(p.texts for p in found.packs + found.held_out) == 12
+    assert list(found.counts) == ['found', 'no such form', 'too long', 'not needed', 'held out', 'used'] and found.counts['found'] == 22
+    assert sum(found.counts.values()) == 2*22 and [sum(p.texts for p in packs) for packs in found[:2]] == [found.counts['used'], found.counts['held out']]
+    assert found.counts['used'] + found.counts['held out'] == 12
+    whole = lessons([*changes(20), far, long], there, Sodarace.messages, FinetuneConfig(edits=100, longest=300)).counts
+    assert whole['no such form'] == whole['too long'] == 1
     with pytest.raises(TrainingError, match='of two programs at least'): lessons(changes(9, 1), there, Sodarace.messages, FinetuneConfig())
     with pytest.raises(TrainingError, match="'too long': 9"): lessons(changes(9), there, Sodarace.messages, FinetuneConfig(longest=20))
 
@@ -124,12 +132,14 @@ def test_an_adapter_is_trained_further(tiny, tmp_path):
     config = PretrainConfig(human=0, bugs=0, parameters=0, iterations=2, train=FinetuneConfig(tiny, edits=20, longest=2000))
     pretrain(config, tmp_path/'one', 1)
     pretrain(replace(config, train=replace(config.train, model=str(tmp_path/'one/adapter'))), tmp_path/'two', 1)
+    first = [json.loads((tmp_path/name/'finetune.json').read_text())['log'][0][2] for name in ('one', 'two')]
+    assert first[1] < first[0]
     bases = [json.loads((tmp_path/name/'adapter/base.json').read_text()) for name in ('one', 'two')]
     assert bases[0] == bases[1]
-    load_model(str(tmp_path/'two/adapter'))
+    assert load_model(str(tmp_path/'two/adapter')).notes == {'format': 'infill'}
 
 
 def test_wrong_requests(tmp_path):
     with pytest.raises(TrainingError, match='bugs is -1'): PretrainConfig(bugs=-1)
-    with pytest.raises(TrainingError, match='unknown edit format'): FinetuneConfig(format='poem')
+    with pytest.raises(ModelError, match='unknown edit format'): FinetuneConfig(format='poem')
     with pytest.raises(ModelError, match='has no readable config'): pretrain(PretrainConfig(train=FinetuneConfig(str(tmp_path))), tmp_path, 1)

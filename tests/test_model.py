@@ -1,9 +1,15 @@
 "The sampler against transformers' own generation, on tiny random models of several architectures"
+from importlib.resources import files
+
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from elm_nb.model import LanguageModel, ModelError, load_model, save_tiny_model
+from elm_nb.domain import SEEDS, Sodarace
+from elm_nb.model import EDITS, LanguageModel, ModelError, load_model, save_tiny_model
+from elm_nb.mutator import DiffMutator, headline, line_chances, may_change
 from elm_nb.training import Pack, Text, pack
 
 SMALL = dict(vocab_size=257, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, eos_token_id=0)
@@ -33,6 +39,19 @@ def test_same_as_generate(language_model):
 @pytest.mark.parametrize('language_model', ['windowed'], indirect=True)
 def test_a_window_is_refused(language_model):
     with pytest.raises(ModelError, match='another model'): language_model.sample(PROMPT, 2, 10)
+
+
+@pytest.mark.parametrize('language_model', ['gpt2', 'windowed'], indirect=True)
+def test_what_costs_children_and_what_ends_a_run(language_model):
+    "A program that is too long costs its children only; a model that cannot be used is an error"
+    mutator = DiffMutator(language_model, {'Fixed bugs.': 1.})
+    if language_model.model.config.model_type == 'gpt2':
+        too_long = mutator.propose('x = 1\n'*3000, 2, [0])
+        assert {(p.applied.status, 'do not fit' in p.applied.detail) for p in too_long} == {('malformed', True)}
+    else:
+        with pytest.raises(ModelError, match='windowed attention'): mutator.propose(SEEDS['square'], 2, [0])
+    language_model.notes = {'format': 'rewrite'}
+    with pytest.raises(ModelError, match="in the format 'rewrite'"): DiffMutator(language_model, {'Fixed bugs.': 1.})
 
 
 def test_state_after_an_interruption(tmp_path):
@@ -85,7 +104,7 @@ def test_tails_change_nothing(language_model):
             assert torch.allclose(torch.tensor(s.log_probabilities), torch.tensor(alone.log_probabilities), atol=1e-4)
 
 
-def test_less_memory_gives_the_same_samples(tmp_path, monkeypatch):
+def test_less_memory_gives_the_same_likeliest_samples(tmp_path, monkeypatch):
     model = load_model(save_tiny_model(tmp_path))
     stops = [lambda text, n=n: len(text) >= n for n in (3, 9, 2, 30)]
     whole = model.sample(PROMPT, 4, 30, temperature=0, tails=TAILS, stop=stops)
@@ -111,3 +130,29 @@ def test_packed_texts_are_the_same_texts(language_model):
         losses.sum().backward()
         gradients.append(torch.cat([p.grad.flatten() for p in language_model.model.parameters() if p.grad is not None]))
     assert torch.allclose(*gradients, atol=1e-3)
+
+
+def test_the_adapter_of_the_package():
+    "It fits the model it is made for, is small, and knows what an edit is"
+    folder = files('elm_nb')/'adapter'
+    weights = load_file(folder/'adapter_model.safetensors')
+    assert (folder/'adapter_model.safetensors').stat().st_size <= 10e6 and {w.dtype for w in weights.values()} == {torch.bfloat16}
+    domain = Sodarace()
+    proposals = DiffMutator(load_model(EDITS), domain.messages).propose(SEEDS['square'], 32, [0])
+    assert sum(p.applied.source != SEEDS['square'] and domain.evaluate(p.applied.source).status == 'ok' for p in proposals) >= 8
+    domain.sandbox.close()
+
+
+def test_chances_of_lines(tmp_path):
+    "Worked out for each line alone they are the same; lines that stand there twice share theirs"
+    model = load_model(save_tiny_model(tmp_path))
+    program = 'def f(x):\n    x = 1\n    y = 2\n\n    x = 1\n    return x'
+    prompt = [program, headline('Fixed bugs.', 'infill')]
+    given = [t for piece in prompt for t in model.tokenizer.encode(piece)]
+    lines = [1, 2, 5]
+    texts = [given + model.tokenizer.encode(f'\n-{program.split(chr(10))[i]}\n') for i in lines]
+    expected = model.log_probabilities(texts, [len(given)]*3).sum(dim=1).softmax(dim=0).tolist()
+    found = line_chances(model, prompt, program)
+    assert found[[0, 3]].tolist() == [0, 0]
+    assert np.allclose(found[[1, 2, 5, 4]], [expected[0]/2, expected[1], expected[2], expected[0]/2], atol=1e-4)
+    assert np.allclose(may_change('x = 1\ny = 2'), 0.5)
