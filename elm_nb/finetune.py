@@ -101,7 +101,7 @@ def _text(change, language_model, config, rng):
     found = answer(change, config.format, rng)
     if found is None: return 'no such form'
     place, said = found
-    encode = lambda text: language_model.tokenizer.encode(text, add_special_tokens=False)
+    encode = language_model.encode
     given, end = encode(change.before) + encode(headline(change.message, config.format)), [] if config.format == 'infill' else [min(language_model.ends)]
     said = encode(said) + end
     text = Text((*given, *encode(place), *said), len(given))

@@ -82,7 +82,7 @@ def program_texts(
     "Make texts of programs"
     end, rows, texts = end_token(language_model), language_model.model.get_input_embeddings().num_embeddings, []
     for program in programs:
-        tokens = language_model.tokenizer.encode(program, add_special_tokens=False)
+        tokens = language_model.encode(program)
         if max(tokens, default=0) >= rows: raise InventorError(f'the tokenizer does not fit the model: token {max(tokens)} of {rows}; use the one that belongs to it')
         if language_model.tokenizer.decode(tokens) != program: raise InventorError(f'the tokenizer does not give this program back: {program[:60]!r}; use another')
         if len(tokens) + 2 <= longest: texts.append(Text((end, *tokens, end), 1))

@@ -6,8 +6,8 @@ Docs: https://elm-nb.github.io/elm_nb/model.html.md"""
 
 # %% auto #0
 __all__ = ['SMOLLM2', 'EDITS', 'ModelError', 'TooLongError', 'cache_folder', 'fetch_smollm2', 'find_model', 'LanguageModel',
-           'load_model', 'seeded', 'save_tiny_model', 'memory_of', 'rows_at_once', 'Sample', 'fingerprint', 'add_lora',
-           'whole_folder']
+           'load_model', 'seeded', 'save_tiny_model', 'memory_of', 'rows_at_once', 'Sample', 'Tree', 'fingerprint',
+           'add_lora', 'whole_folder']
 
 # %% ../nbs/09_model.ipynb #a72b34d8
 import copy, hashlib, json, math, os, shutil, subprocess, sys, tempfile, warnings, zipfile
@@ -133,6 +133,12 @@ class LanguageModel:
     def context(self)->int: # Tokens
         "How long prompt and continuation may be together"
         return self.model.config.max_position_embeddings
+
+    def encode(self,
+        text:str
+    )->list[int]: # Without special tokens around it
+        "Tokens of a piece of a text"
+        return self.tokenizer.encode(text, add_special_tokens=False)
 
     @property
     def ends(self)->set[int]: # Token 0 is '<|endoftext|>' in the default model, which its configuration does not say
@@ -261,7 +267,7 @@ def _prefill(self, pieces, prefix):
         if i < len(known) and known[i][0] == piece: _,cache,logits = known[i]
         else:
             known, cache = [], copy.deepcopy(cache)
-            ids = torch.tensor([self.tokenizer.encode(piece, add_special_tokens=False)], device=self.device)
+            ids = torch.tensor([self.encode(piece)], device=self.device)
             embedded = self.embed(ids, prefix[None] if prefix is not None and i == 0 else None)
             logits = self.model(inputs_embeds=embedded, past_key_values=cache, logits_to_keep=1).logits[:,-1]
         self._known.append((piece, cache, logits))
@@ -367,11 +373,10 @@ def sample(self:LanguageModel,
     digits:float=None        # Another temperature for the choice of a digit; whether to write a digit remains with `temperature`
 )->list[Sample]: # `n` of them
     "Continue one prompt `n` times"
-    encode = lambda text: self.tokenizer.encode(text, add_special_tokens=False)
-    pieces, ends = [p for p in ([prompt] if isinstance(prompt, str) else prompt) if p], [encode(t) for t in tails or [''] * n]
+    pieces, ends = [p for p in ([prompt] if isinstance(prompt, str) else prompt) if p], [self.encode(t) for t in tails or [''] * n]
     if not pieces: raise ValueError('there is nothing to continue: the prompt is empty')
     if len(ends) != n or tails and not all(ends): raise ValueError(f'{n} tails are needed, none of them empty; got {len(ends)}')
-    length, longest = sum(len(encode(p)) for p in pieces) + (0 if prefix is None else len(prefix)), max((len(e) for e in ends), default=0)
+    length, longest = sum(len(self.encode(p)) for p in pieces) + (0 if prefix is None else len(prefix)), max((len(e) for e in ends), default=0)
     if length + longest + max_tokens > self.context:
         raise TooLongError(f'{length + longest} tokens of prompt and {max_tokens} to sample do not fit into the context of {self.context}')
     generator = torch.Generator(self.device).manual_seed(seed)
@@ -407,17 +412,39 @@ def log_probabilities(self:LanguageModel,
     place = (torch.arange(int((length-first).max())) < (length-first)[:,None]).to(self.device)
     return found.new_zeros(place.shape).masked_scatter(place, found)
 
-# %% ../nbs/09_model.ipynb #23c011f2
+# %% ../nbs/09_model.ipynb #f6828c3a
+class Tree:
+    "Texts in one sequence; those that begin alike share their beginnings"
+    def __init__(self):
+        self.tokens, self.before = [], [] # For each token the place of the one before it; -1 if it is the first of its text
+        self._next = {}
+
+    def add(self,
+        text:Sequence[int],  # Tokens
+        shared:int=sys.maxsize # How many of them may stand for other texts, too; the rest are its own
+    )->list[int]: # Places of its tokens
+        "Add a text"
+        places, at = [], -1
+        for k,token in enumerate(text):
+            if k < shared and (at, token) in self._next: at = self._next[at, token]
+            else:
+                self.tokens.append(token)
+                self.before.append(at)
+                if k < shared: self._next[at, token] = len(self.tokens) - 1
+                at = len(self.tokens) - 1
+            places.append(at)
+        return places
+
 @patch
 def packed_log_probabilities(self:LanguageModel,
     tokens:Sequence[int],
-    before:Sequence[int],  # For each token the place of the one before it; -1 if it is the first of its text
+    before:Sequence[int],  # See `Tree`
     counted:Sequence[int], # Places of the tokens that count; none of them is the first of its text
     prompt:Sequence[str]=()# In pieces, before all texts, see `sample`; without gradients
 )->torch.Tensor: # (counted,)
     "How likely are tokens of a tree of texts?"
     prompt, n = [p for p in prompt if p], len(tokens)
-    start, sees, position = sum(len(self.tokenizer.encode(p, add_special_tokens=False)) for p in prompt), torch.eye(n, dtype=torch.bool), [0]*n
+    start, sees, position = sum(len(self.encode(p)) for p in prompt), torch.eye(n, dtype=torch.bool), [0]*n
     for i,b in enumerate(before):
         if b >= 0: sees[i], position[i] = sees[i] | sees[b], position[b] + 1
     if start + max(position) >= self.context: raise TooLongError(f'{start + max(position)+1} tokens do not fit into the context of {self.context}')

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from .edit import Applied, Proposal, apply, parse
-from .model import LanguageModel, ModelError, TooLongError
+from .model import LanguageModel, ModelError, TooLongError, Tree
 
 # %% ../nbs/10_mutator.ipynb #079e9020
 class Mutator(Protocol):
@@ -81,19 +81,11 @@ def line_chances(
 )->np.ndarray: # (lines,)
     "How likely is each line to be the one that is changed?"
     lines, chances = program.split('\n'), may_change(program)
-    tokens, before, ways, ends, encode = [], [], {}, {}, lambda text: model.tokenizer.encode(text, add_special_tokens=False)
-    for line in dict.fromkeys(l for l,c in zip(lines, chances) if c):
-        at = -1
-        for token in encode(f'\n-{line}') + encode('\n'):
-            if (at, token) not in ways:
-                ways[at, token] = len(tokens)
-                tokens.append(token)
-                before.append(at)
-            at = ways[at, token]
-        ends[line] = at
-    with torch.inference_mode(): found = model.packed_log_probabilities(tokens, before, range(1, len(tokens)), prompt).tolist()
+    tree = Tree()
+    ends = {l: tree.add(model.encode(f'\n-{l}') + model.encode('\n'))[-1] for l,c in zip(lines, chances) if c}
+    with torch.inference_mode(): found = model.packed_log_probabilities(tree.tokens, tree.before, range(1, len(tree.tokens)), prompt).tolist()
     total = [0.]
-    for b,log_probability in zip(before[1:], found): total.append(total[b] + log_probability)
+    for b,log_probability in zip(tree.before[1:], found): total.append(total[b] + log_probability)
     best = max(total[end] for end in ends.values())
     chances = np.array([c and exp(total[ends[l]]-best)/lines.count(l) for l,c in zip(lines, chances)])
     return chances/chances.sum()

@@ -20,7 +20,7 @@ import torch
 from accelerate import Accelerator
 
 from .launch import processes_now, progress, spread
-from .model import LanguageModel, fingerprint
+from .model import LanguageModel, Tree, fingerprint
 from .run import differences, whole_file
 
 # %% ../nbs/12a_training.ipynb #93ddeffe
@@ -106,7 +106,7 @@ class Text(NamedTuple):
 class Pack(NamedTuple):
     "Texts in one sequence, in which those that begin alike share their beginnings"
     tokens:tuple[int,...]
-    before:tuple[int,...] # For each token the place of the one before it; -1 at the beginning of a text
+    before:tuple[int,...] # See `Tree`
     counts:tuple[int,...] # Places of the tokens that count
     texts:int=0           # How many
 
@@ -123,31 +123,22 @@ class Pack(NamedTuple):
         "How likely are the tokens that count?"
         return torch.cat([language_model.packed_log_probabilities(p.tokens, p.before, p.counts) for p in packs])
 
-def _added(pack, text):
-    "A pack with one more text"
-    tokens, before, counts = list(pack.tokens), list(pack.before), list(pack.counts)
-    next_of, at = {(b, t): i for i,(b,t) in enumerate(zip(before, tokens))} , -1
-    for c in counts: next_of.pop((before[c], tokens[c]), None) # what counts is not shared
-    for k,token in enumerate(text.tokens):
-        if k < text.first and (at, token) in next_of: at = next_of[at, token]
-        else:
-            tokens.append(token)
-            before.append(at)
-            at = len(tokens) - 1
-            if k >= text.first: counts.append(at)
-    return Pack(tuple(tokens), tuple(before), tuple(counts), pack.texts + 1)
+def _packed(texts):
+    "Texts as one pack, in which the same places count as in the texts"
+    tree = Tree()
+    counts = [place for text in texts for place in tree.add(text.tokens, text.first)[text.first:]]
+    return Pack(tuple(tree.tokens), tuple(tree.before), tuple(counts), len(texts))
 
 def pack(
     texts:Sequence[Text], # In order: those that share their beginnings next to each other
     size:int=1024         # Tokens of a pack; a text that is longer has one for itself
 )->list[Pack]:
     "Put texts into as few sequences as their order allows"
-    packs = []
+    parts = []
     for text in texts:
-        larger = _added(packs[-1], text) if packs else None
-        if larger and len(larger.tokens) <= size: packs[-1] = larger
-        else: packs.append(_added(Pack((), (), ()), text))
-    return packs
+        if parts and len(_packed([*parts[-1], text]).tokens) <= size: parts[-1].append(text)
+        else: parts.append([text])
+    return [_packed(part) for part in parts]
 
 # %% ../nbs/12a_training.ipynb #d64be9cb
 def check_numbers(
