@@ -12,9 +12,11 @@ __all__ = ['KNOWN_ERRORS', 'micro_batches', 'evolve', 'EvolveConfig', 'make_muta
 import json, sqlite3
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import groupby
 from time import perf_counter
 
 import numpy as np
+import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
@@ -24,7 +26,7 @@ from .genetic import KINDS, GeneticMutator, numbers
 from .launch import LaunchError, count_processes, is_first_process, launch, processes_now, progress, spread
 from .map_elites import GridArchive
 from .model import EDITS, ModelError, find_model, load_model
-from .mutator import DiffMutator, Mutator, check_format
+from .mutator import AdaptiveMessages, DiffMutator, Mutator, check_format
 from .run import Entry, Run, RunError, admit, read_config, replay
 
 # %% ../nbs/12_evolve.ipynb #0bed701c
@@ -82,16 +84,20 @@ def evolve(
     if accelerator.num_processes > 1: broadcast_object_list(log)
     entries = log[0]
     archive, evaluations = replay(entries, domain.axes), len(entries)
+    learn = getattr(mutator, 'learn', lambda entries: None)
+    for _,iteration in groupby(entries, key=lambda e: e.iteration): learn(list(iteration))
     if not entries:
         first = _first_entry(domain, program)
         archive, evaluations = replay([first], domain.axes), 1
         if run: run.append([first], archive, 0.)
+        learn([first])
     done = entries[-1].iteration if entries else 0
     with progress(accelerator, total=iterations*parents*children, initial=evaluations-1, unit='evaluation') as bar:
         for iteration in range(done+1, iterations+1):
             start = perf_counter()
             new = _iteration(iteration, archive, evaluations, domain, mutator, parents, children, seed, accelerator)
             evaluations += len(new)
+            learn(new)
             if run: run.append(new, archive, perf_counter()-start)
             bar.set_postfix(niches=archive.niches, QD=f'{archive.qd_score:.0f}', max=f'{archive.best.fitness:.1f}', refresh=False)
             bar.update(len(new))
@@ -114,6 +120,8 @@ class EvolveConfig:
     digits:float=0.             # Of the diff mutator: temperature for the choice of a digit; 0 takes `temperature`
     format:str='infill'         # Of the diff mutator's edits, see `ask`
     examples:bool=False         # The diff mutator shows the domain's worked examples, for a model that was not trained on edits
+    adaptive:bool=False         # The diff mutator learns how often to use each message, see `AdaptiveMessages`
+    bf16:bool=False             # The diff mutator computes in bf16 on a CPU, too; some are much faster at it
     numbers_only:bool=False     # The genetic mutator changes numbers only
 
     def __post_init__(self):
@@ -132,7 +140,9 @@ def make_mutator(
     "The mutator that a configuration names"
     if config.mutator == 'genetic': return GeneticMutator([numbers] if config.numbers_only else KINDS)
     examples = getattr(domain, 'examples', ()) if config.examples else ()
-    return DiffMutator(load_model(config.model, device), domain.messages, examples, config.temperature, config.top_p, config.digits or None, format=config.format)
+    messages = AdaptiveMessages(domain.messages) if config.adaptive else domain.messages
+    model = load_model(config.model, device, torch.bfloat16 if config.bf16 else None)
+    return DiffMutator(model, messages, examples, config.temperature, config.top_p, config.digits or None, format=config.format)
 
 # %% ../nbs/12_evolve.ipynb #38360c69
 KNOWN_ERRORS = DomainError, LaunchError, ModelError, RunError, OSError, sqlite3.Error # their message is all a user needs

@@ -288,6 +288,17 @@ def _digits(self):
         self._digit_tokens = torch.tensor([i for i,t in enumerate(tokens) if t and t.isdecimal()], device=self.device)
     return self._digit_tokens
 
+def _sorted(p, enough, k=4096):
+    "Probabilities and their tokens, the likeliest first; in rows where `k` have more than enough together only these, since sorting all is slow"
+    if k >= p.shape[1]: return p.sort(dim=-1, descending=True, stable=True)
+    ids = p.topk(k, sorted=False).indices.sort(dim=-1).values
+    found, order = p.gather(-1, ids).sort(dim=-1, descending=True, stable=True)
+    ids, wide = ids.gather(-1, order), found.sum(dim=-1) <= enough + 1e-3
+    if wide.any():
+        found, ids = (F.pad(x, (0, p.shape[1]-k)) for x in (found, ids))
+        found[wide], ids[wide] = p[wide].sort(dim=-1, descending=True, stable=True)
+    return found, ids
+
 def _draw(logits, temperature, top_p, digits, generator):
     "One token for each row"
     if not temperature: return logits.argmax(dim=-1)
@@ -296,9 +307,10 @@ def _draw(logits, temperature, top_p, digits, generator):
         tokens, own = digits
         p[:,tokens] = p[:,tokens].sum(dim=-1, keepdim=True)*(logits[:,tokens].float()/own).softmax(dim=-1)
     if top_p >= 1: return torch.multinomial(p, 1, generator=generator)[:,0]
-    p, ids = p.sort(dim=-1, descending=True)
-    p[p.cumsum(dim=-1) - p > top_p] = 0
-    return ids.gather(-1, torch.multinomial(p, 1, generator=generator))[:,0]
+    likeliest, ids = _sorted(p, top_p)
+    likeliest[likeliest.cumsum(dim=-1) - likeliest > top_p] = 0
+    q = torch.empty_like(p).exponential_(generator=generator)[:,:likeliest.shape[1]] # what multinomial does, for the first ones only
+    return ids.gather(-1, (likeliest/q).argmax(dim=-1, keepdim=True))[:,0]
 
 # %% ../nbs/09_model.ipynb #e240bf9e
 def memory_of(

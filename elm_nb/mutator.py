@@ -7,11 +7,11 @@ Docs: https://elm-nb.github.io/elm_nb/mutator.html.md"""
 # %% auto #0
 __all__ = ['MAX_LINES', 'MAX_OLD', 'KEEP', 'MORE', 'STARTS', 'MAX_TOKENS', 'Mutator', 'Place', 'beginnings', 'may_change',
            'choose_place', 'line_chances', 'worked_examples', 'Question', 'check_format', 'headline', 'ask',
-           'DiffMutator']
+           'AdaptiveMessages', 'DiffMutator']
 
 # %% ../nbs/10_mutator.ipynb #0ee2c314
 import difflib, re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import exp
@@ -25,7 +25,7 @@ from .model import LanguageModel, ModelError, TooLongError, Tree
 
 # %% ../nbs/10_mutator.ipynb #079e9020
 class Mutator(Protocol):
-    "Proposes children of a program"
+    "Proposes children of a program; one that also has `learn` is shown the log entries of each iteration, beginning with the seed program's"
     def propose(self, program:str, n:int, seed:Sequence[int])->list[Proposal]: ... # `n` proposals
 
 # %% ../nbs/10_mutator.ipynb #276ee1df
@@ -138,9 +138,15 @@ STARTS = {'infill': '', 'unified': '@@', 'replace': '<<<<<<< SEARCH', 'rewrite':
 MAX_TOKENS = {'infill': 96, 'unified': 256, 'replace': 256, 'rewrite': 512} # of an answer; one that is longer counts as malformed
 _next = '\n\n# '
 
-def check_format(format:str):
-    "Refuse a format that does not exist"
+def check_format(
+    format:str,
+    model:LanguageModel=None # That shall write it
+):
+    "Refuse a format that does not exist, or that a model was not trained for"
     if format not in STARTS: raise ModelError(f'unknown edit format {format!r}; there are {", ".join(STARTS)}')
+    learned = model.notes.get('format', format) if model else format
+    if learned != format:
+        raise ModelError(f'the adapter of {model.name} was trained to write edits in the format {learned!r}; ask for that, or use another model')
 
 def headline(
     message:str,
@@ -159,24 +165,56 @@ def ask(
     read = lambda text: apply(parse(STARTS[format] + text.split(_next)[0].rstrip(), format), program)
     return Question('', lambda text: _next in text, read)
 
+# %% ../nbs/10_mutator.ipynb #00a571e9
+class AdaptiveMessages(dict):
+    "Commit messages and how often to use each, learned from how often their edits are accepted"
+    def __init__(self,
+        messages:Iterable[str],
+        memory:float=20., # Iterations after which a result counts a third
+        least:float=0.05  # Chance of each message at least; half of an equal share, if that is less
+    ):
+        super().__init__(dict.fromkeys(messages))
+        self.memory, self.least = memory, min(least, 0.5/max(len(self), 1))
+        self._begin()
+
+    def _begin(self):
+        self.update(dict.fromkeys(self, 1/len(self)))
+        self.seen = {message: np.zeros(2) for message in self} # accepted and not, older ones discounted
+
+    def learn(self,
+        entries:Sequence # Of one iteration, see `DiffMutator.learn`
+    ):
+        "Follow what was accepted"
+        if entries[0].parent is None: return self._begin()
+        for counts in self.seen.values(): counts *= exp(-1/self.memory)
+        for e in entries:
+            if e.message in self.seen: self.seen[e.message][int(not e.accepted)] += 1
+        shares = np.random.default_rng(0).beta(*(np.array(list(self.seen.values())).T[...,None] + 1), (len(self), 1000))
+        best = np.bincount(shares.argmax(axis=0), minlength=len(self))/1000
+        self.update(zip(self, (self.least + (1 - self.least*len(self))*best).tolist()))
+
 # %% ../nbs/10_mutator.ipynb #e2989339
 class DiffMutator:
     "Mutation by a language model that writes edits"
     def __init__(self,
         model:LanguageModel,
-        messages:Mapping[str,float],   # Commit messages, and how often to use each
+        messages:Mapping[str,float],   # Commit messages, and how often to use each, see `AdaptiveMessages`
         examples:Sequence=(),          # See `worked_examples`
         temperature:float=1.0,
         top_p:float=0.95,
         digits:float=None,             # Temperature for the choice of a digit; None takes `temperature`
         format:str='infill'            # Of the edits, one of `STARTS`
     ):
-        check_format(format)
-        if (learned := model.notes.get('format', format)) != format:
-            raise ModelError(f'the adapter of {model.name} was trained to write edits in the format {learned!r}; ask for that, or use another model')
+        check_format(format, model)
         self.model, self.messages, self.head = model, messages, worked_examples(examples)
         self.sampling = dict(temperature=temperature, top_p=top_p, digits=digits, max_tokens=MAX_TOKENS[format])
         self.format = format
+
+    def learn(self,
+        entries:Sequence # Of one iteration, with `parent`, `message` and `accepted`; the first one, with the seed program, begins anew
+    ):
+        "See what came of proposals"
+        if isinstance(self.messages, AdaptiveMessages): self.messages.learn(entries)
 
     def propose(self,
         program:str, # The parent

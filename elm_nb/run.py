@@ -196,13 +196,14 @@ def history(self:Run)->list[tuple]: # (evaluations, niches, QD score, max fitnes
 # %% ../nbs/11_run.ipynb #ab45bed6
 @patch
 def extend(self:Run,
-    iterations:int # In all
+    n:int, # In all
+    what:str='iterations' # Or another number of the configuration
 ):
-    "Ask for more iterations, and close"
+    "Ask for more, and close"
     with self:
-        asked = self.config['iterations']
-        if iterations < asked: raise RunError(f'{self.folder} was asked for {asked} iterations; more can be asked for, not {iterations}')
-        _write_json(self.folder/'config.json', {**self.config, 'iterations': iterations})
+        asked = self.config[what]
+        if n < asked: raise RunError(f'{self.folder} was asked for {asked} {what}; more can be asked for, not {n}')
+        _write_json(self.folder/'config.json', {**self.config, what: n})
 
 # %% ../nbs/11_run.ipynb #4ec49d32
 def admit(
@@ -267,14 +268,15 @@ def report(
     cells = [(np.unravel_index(niche, archive.bins), c.fitness, c.item.program) for niche,c in ranked[:played]]
     children, best = entries[1:], champions[0].item
     proposed = [(name, [e for e in children if belongs(e)]) for name,belongs in _outcomes.items()]
-    rows = [(name, f'{share:.1%}') for name,share in shares(entries).items()]
     c = run.config
+    rounds = {f'round {k+1}': [e for e in entries if 0 < e.iteration - k*c['iterations'] <= c['iterations']] for k in range(c.get('rounds', 0))}
+    rows = [(name, *(f'{s:.1%}' for s in shares(found).values())) for name,found in {**rounds, 'whole run': entries}.items() if found]
     return page(f'Evolution of {c.get("seed_program", "a program")} with the {c.get("mutator", "")} mutator', [
         ('cards', [_card(domain, 'Seed program', entries[0]), _card(domain, 'Champion of the run', best)]),
         ('text', f'{len(children)} evaluations in {sum(seconds):.0f} seconds filled {archive.niches} niches. The QD score, '
             f'which is the sum of all champions\' fitness, is {archive.qd_score:.1f}. The best fitness went from {entries[0].fitness:.2f} to {best.fitness:.2f}. '
             f'{archive.clipped} behaviors lay outside of the map and were counted at its edge.'),
-        ('heading', 'What was proposed'), ('html', table_html(('of all evaluations', 'share'), rows)),
+        ('heading', 'What was proposed'), ('html', table_html(('of all evaluations', *shares(entries)), rows)),
         *[part for name,found in proposed for part in
             [('subheading', f'{name.capitalize()}: {len(found)}'), ('html', ''.join(_example(e) for e in found[::-(-len(found)//examples) or 1]))]],
         ('heading', 'The map'),

@@ -1,0 +1,137 @@
+"""How often does one mutation mend a program with several bugs? nbs/data/bugs.json
+
+    elm pretrain --iterations 0 --bf16 --out runs/human
+    python benchmarks/bugs.py runs/bugs runs/human/adapter
+
+4-Parity with one to five bugs and Quadratic with one and two. As mutators with the message `Fixed bugs.` are asked: the model that was
+trained on human edits, 1,000 times a point, and 250 times the untrained one and the one that comes with the package; the untrained
+one by the paper's prompt, too. Random mutation of the nodes of the expression tree tries 100,000 times, at several rates.
+Goes on where it was stopped. Takes about half an hour on two cores.
+"""
+import itertools, json, sys
+from collections import Counter
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from elm_nb.launch import launch, spread
+from elm_nb.model import EDITS, SMOLLM2, load_model
+from elm_nb.mutator import DiffMutator
+from elm_nb.run import write_whole
+from elm_nb.sandbox import Sandbox
+
+OUT = Path(__file__).parent.parent/'nbs/data/bugs.json'
+SAMPLING = 1., 0.95 # temperature and top-p, however a model is asked
+MESSAGE, TRIALS, RATES = 'Fixed bugs.', 100_000, (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+
+PARITY = '''def parity(b1, b2, b3, b4):
+    """Return the parity of four bits: 0 if an even number of them is set, 1 if it is odd."""
+    bit_sum = sum([b1, b2, b3, b4])
+    return bit_sum % 2'''
+
+QUADRATIC = '''def quadratic(a, b, c, x):
+    """Return the value at x of the quadratic polynomial with coefficients a, b and c."""
+    return a * x ** 2 + b * x + c'''
+
+def parity_with(bugs):
+    "Four bugs each name a variable that does not exist, the fifth is of another kind"
+    names = ', '.join(f'{"c" if k <= bugs else "b"}{k}' for k in range(1, 5))
+    return PARITY.replace('[b1, b2, b3, b4]', f'[{names}]').replace('% 2', '% 3' if bugs > 4 else '% 2')
+
+POINTS = {('4-Parity', k): parity_with(k) for k in range(1, 6)} | {('Quadratic', k): QUADRATIC.replace(' + ', ' - ', k) for k in (1, 2)}
+INPUTS = {'4-Parity': list(itertools.product((0, 1), repeat=4)), 'Quadratic': [(2, 3, 5, 7), (1, -4, 6, 3), (-3, 2, -8, 5), (4, 0, 9, -2)]}
+ANSWERS = {'4-Parity': [sum(bits) % 2 for bits in INPUTS['4-Parity']], 'Quadratic': [a*x*x + b*x + c for a,b,c,x in INPUTS['Quadratic']]}
+FUNCTIONS = {'4-Parity': 'parity', 'Quadratic': 'quadratic'}
+
+
+def is_right(program, problem, sandbox):
+    "Does a program give the right answer for all inputs?"
+    call = f'def _answers(): return [{FUNCTIONS[problem]}(*given) for given in {INPUTS[problem]}]'
+    found = sandbox.run(program, call, '_answers')
+    return found.status == 'ok' and found.value == ANSWERS[problem]
+
+
+# Random mutation of nodes: the expression is a list of nodes, operators and terminals in the order in which they are written
+EXPRESSIONS = {'4-Parity': ['b1', '+', 'b2', '+', 'b3', '+', 'b4', '%', '2.'], 'Quadratic': ['a', '*', 'x', '**', '2.', '+', 'b', '*', 'x', '+', 'c']}
+TEXTS = {'4-Parity': '({} {} {} {} {} {} {}) {} {}', 'Quadratic': '{} {} {} {} {} {} {} {} {} {} {}'}
+OPERATORS = ['+', '-', '*', '%', '**']
+NUMBERS = ['0.', '1.', '2.', '3.'] # floats, which overflow instead of growing
+TERMINALS = {'4-Parity': [f'{l}{k}' for l in 'bc' for k in range(1, 5)] + NUMBERS, 'Quadratic': list('abcx') + NUMBERS}
+
+def with_bugs(problem, bugs):
+    "The nodes of an expression with bugs"
+    nodes = list(EXPRESSIONS[problem])
+    if problem == 'Quadratic': return [*nodes[:5], '-', *nodes[6:9], '-' if bugs > 1 else '+', nodes[10]]
+    for k in range(min(bugs, 4)): nodes[2*k] = f'c{k+1}'
+    return nodes[:-1] + ['3.' if bugs > 4 else '2.']
+
+def computes(nodes, problem):
+    "Is an expression right for all inputs?"
+    names = {'4-Parity': ('b1', 'b2', 'b3', 'b4'), 'Quadratic': tuple('abcx')}[problem]
+    code = compile(TEXTS[problem].format(*nodes), problem, 'eval')
+    try: return all(eval(code, {'__builtins__': {}}, dict(zip(names, map(float, given)))) == answer for given,answer in zip(INPUTS[problem], ANSWERS[problem]))
+    except (NameError, ZeroDivisionError, OverflowError, TypeError): return False
+
+def genetic(problem, bugs, rate, rng):
+    "How many of all trials are right, when each node is replaced by another one of its kind with a chance of `rate`"
+    nodes, known, right = with_bugs(problem, bugs), {}, 0
+    changes = rng.random((TRIALS, len(nodes))) < rate
+    for change in changes:
+        child = list(nodes)
+        for i in np.flatnonzero(change):
+            others = [o for o in (OPERATORS if nodes[i] in OPERATORS else TERMINALS[problem]) if o != nodes[i]]
+            child[i] = others[rng.integers(len(others))]
+        key = tuple(child)
+        if key not in known: known[key] = computes(child, problem)
+        right += known[key]
+    return right
+
+
+def by_prompt(model, program, n, seed):
+    "Children by the paper's form of prompt"
+    prompt = f'# A buggy implementation\n{program}\n\n# {MESSAGE}\ndef'
+    ended = lambda text: any(line and not line.startswith(' ') for line in text.split('\n')[1:])
+    def child(sample):
+        lines = ('def' + sample.text).split('\n')
+        return '\n'.join(lines[:1] + list(itertools.takewhile(lambda line: not line or line.startswith(' '), lines[1:])))
+    return [child(s) for s in model.sample(prompt, n, 128, *SAMPLING, stop=ended, seed=seed)]
+
+def measure(accelerator, name, model_name, samples, file):
+    "Ask a model at every point"
+    model, sandbox, size, result, begin = load_model(model_name, str(accelerator.device), torch.bfloat16), Sandbox(), 50, [], perf_counter()
+    mutator = DiffMutator(model, {MESSAGE: 1.}, (), *SAMPLING)
+    def batch(task):
+        program, start = task
+        if name == 'prompt': return by_prompt(model, program, size, start)
+        return [p.applied.source for p in mutator.propose(program, size, [0, start])]
+    for (problem,bugs),program in POINTS.items():
+        children = [c for part in spread(batch, [(program, start) for start in range(0, samples, size)], accelerator) for c in part]
+        verdicts = {c: is_right(c, problem, sandbox) for c in dict.fromkeys(children)}
+        count = Counter(children)
+        wrong = [c for c,_ in count.most_common() if not verdicts[c] and c != program]
+        result.append({'problem': problem, 'bugs': bugs, 'right': sum(n for c,n in count.items() if verdicts[c]), 'samples': samples,
+            'unchanged': count[program], 'often wrong': wrong[:3]})
+        if accelerator.is_main_process: print(name, *list(result[-1].values())[:5], flush=True)
+    sandbox.close()
+    if accelerator.is_main_process: write_whole(file, json.dumps({'model': model_name, 'seconds': perf_counter() - begin, 'rows': result}))
+    accelerator.wait_for_everyone()
+
+
+if __name__ == '__main__':
+    out = Path(sys.argv[1])
+    out.mkdir(parents=True, exist_ok=True)
+    models = {'human': sys.argv[2], 'untrained': SMOLLM2, 'accepted': EDITS, 'prompt': SMOLLM2}
+    if not (out/'genetic.json').exists():
+        begin = perf_counter()
+        rows = [{'problem': problem, 'bugs': bugs, 'rate': rate, 'right': genetic(problem, bugs, rate, np.random.default_rng([bugs, i])), 'samples': TRIALS}
+            for problem,bugs in POINTS for i,rate in enumerate(RATES)]
+        write_whole(out/'genetic.json', json.dumps({'model': '', 'seconds': perf_counter() - begin, 'rows': rows}))
+    for name,model in models.items():
+        if not (file := out/f'{name}.json').exists(): launch(measure, (name, model, 1000 if name == 'human' else 250, file), 2)
+        if json.loads(file.read_text())['model'] != model: raise SystemExit(f'{file} was made with another model; choose another folder')
+    found = {name: json.loads((out/f'{name}.json').read_text()) for name in ('genetic', *models)}
+    made = {'command': f'python benchmarks/bugs.py {" ".join(sys.argv[1:])}', 'seconds': sum(f['seconds'] for f in found.values()), 'sampling': SAMPLING}
+    programs, results = [[*point, program] for point,program in POINTS.items()], {name: f['rows'] for name,f in found.items()}
+    OUT.write_text(json.dumps({**made, 'programs': programs, 'results': results}, indent=1) + '\n')

