@@ -66,11 +66,11 @@ def test_mining(tmp_path, no_network):
     assert mine(packages, bugs=2, parameters=0, folder=tmp_path) == found
 
 
-def test_nothing_to_be_had(tmp_path, no_network):
+def test_nothing_to_be_had(tmp_path, no_network, tiny):
     found = mine({'some-pack': Package('MIT', '1.0 1.1')}, folder=tmp_path)
     assert not found.human and found.counts['releases not to be had'] == 2 and not found.bugs
     with patch.object(finetune, 'mine', lambda **options: found), pytest.raises(TrainingError, match='none of the releases'):
-        pretrain(PretrainConfig(iterations=0), tmp_path, 1)
+        pretrain(PretrainConfig(iterations=0, train=replace(PretrainConfig.train, model=tiny)), tmp_path, 1)
 
 
 @pytest.mark.parametrize('before, after, message', [
