@@ -123,7 +123,7 @@ def test_bad_input(finished, tmp_path):
     check(elm('pipeline', '--inventor', '2M', '--out', tmp_path/'run'), "'2M'")
     check(elm('pipeline', '--scale', 'huge', '--out', tmp_path/'run'), 'huge', 'tiny, small, paper')
     check(elm('pipeline', '--algorithm', 'dqn', '--out', tmp_path/'run'), 'dqn', 'ppo and rloo')
-    check(elm('resume', finished/'one', '--iterations', '9'), 'only a run can be asked for more')
+    check(elm('resume', finished/'one', '--iterations', '9'), 'cannot be asked for more iterations')
     check(elm('pipeline', '--processes', '-1', '--out', tmp_path/'run'), 'processes is -1')
     assert not (tmp_path/'run').exists()
 
