@@ -299,6 +299,7 @@ def run_pretrain(
     file, domain = Path(folder)/'edits.json', find_domain(config.domain)
     runs = _genetic_runs(config, Path(folder)/'runs', domain, accelerator)
     if accelerator.is_main_process and not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, json.dumps({'config': asdict(config), **_collect(config, runs, domain)}) + '\n')
     accelerator.wait_for_everyone()
     found = json.loads(file.read_text())

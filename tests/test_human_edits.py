@@ -128,6 +128,13 @@ def test_killed_and_started_again(tiny, tmp_path):
     with pytest.raises(TrainingError, match='lr'): pretrain(replace(config, train=replace(train, lr=1e-3)), tmp_path/'whole', 1)
 
 
+def test_without_a_genetic_run(tiny, tmp_path):
+    edits = [Change(f'def f{i}(x):\n    return x + {i}', f'def f{i}(x):\n    return x - {i}', 'Fixed bugs.') for i in range(8)]
+    config = PretrainConfig(iterations=0, train=FinetuneConfig(tiny))
+    with patch.object(finetune, 'mine', lambda **options: human_edits.Mined({'click': edits}, [], [], {})): pretrain(config, tmp_path/'new', 1)
+    assert '8 human edits' in (tmp_path/'new/adapter/README.md').read_text()
+
+
 def test_an_adapter_is_trained_further(tiny, tmp_path):
     config = PretrainConfig(human=0, bugs=0, parameters=0, iterations=2, train=FinetuneConfig(tiny, edits=20, longest=2000))
     pretrain(config, tmp_path/'one', 1)
