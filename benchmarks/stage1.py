@@ -5,10 +5,11 @@
 
 From Square, 512 evaluations of each mutator with three run seeds, 2 parents x 16 children an iteration for all of them: genetic,
 genetic with numbers only, the model trained on human edits only, on accepted edits, too, and further on its own accepted edits in
-several ways. What a mutator learns of itself comes from three runs with other seeds than those that are compared.
+several ways; and with commit messages that adapt. What a mutator learns of itself comes from three runs with other seeds than those that are compared.
 Goes on where it was stopped. Takes about two hours on two cores.
 """
 import json, sys
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from elm_nb.domain import SEEDS, Sodarace
 from elm_nb.evolve import EvolveConfig, start
 from elm_nb.finetune import FinetuneConfig, start_finetune
 from elm_nb.model import EDITS
+from elm_nb.mutator import AdaptiveMessages
 from elm_nb.run import Run, replay, shares
 
 OUT = Path(__file__).parent.parent/'nbs/data/stage1.json'
@@ -37,6 +39,9 @@ def size_of(program, domain):
     walker = domain.walker(program).value
     return len(walker.joints), len(walker.muscles)
 
+def evaluations(folder):
+    with Run(folder) as run: return sum(1 for _ in run.entries()) - 1 # the seed program aside
+
 def measure(folder, domain):
     "The course of a run, and what it did to the structure of walkers"
     with Run(folder) as run: entries, history = list(run.entries()), run.history()
@@ -49,6 +54,16 @@ def measure(folder, domain):
         'larger': larger, 'mass bins': len(mass), 'best': archive.best.item.program}
 
 
+def chances(folder, domain):
+    "How often each message would be used after each iteration of a run"
+    messages, found = AdaptiveMessages(domain.messages), []
+    with Run(folder) as run: entries = list(run.entries())
+    for _,iteration in groupby(entries, key=lambda e: e.iteration):
+        messages.learn(list(iteration))
+        found.append(dict(messages))
+    return found
+
+
 if __name__ == '__main__':
     out, human = Path(sys.argv[1]), sys.argv[2]
     domain, models, results, learned = Sodarace(), {'human edits': human, ACCEPTED: EDITS}, {}, {}
@@ -57,10 +72,11 @@ if __name__ == '__main__':
         for folder,seed in zip(folders, seeds): start(EvolveConfig(**{**COMMON, **config}, seed=seed), folder)
         return folders
     def compare(name, **config):
-        results[name] = [measure(folder, domain) for folder in runs(name, config, MEASURED)]
+        folders = runs(name, config, MEASURED)
+        results[name] = [measure(folder, domain) for folder in folders]
         final = [r['history'][-1] for r in results[name]]
         print(f'{name:45} niches {[f[1] for f in final]} QD {[round(f[2]) for f in final]} accepted {[r["accepted"] for r in results[name]]}', flush=True)
-    def note(): OUT.write_text(json.dumps({'results': results, 'learned': learned}, indent=1) + '\n')
+        return folders
     compare('genetic', mutator='genetic')
     compare('genetic, numbers only', mutator='genetic', numbers_only=True)
     for name,model in models.items(): compare(name, model=model, bf16=True)
@@ -69,9 +85,14 @@ if __name__ == '__main__':
         own = runs(f'to learn from {begin}', dict(model=models[begin], bf16=True), LEARNED_FROM)
         folder = out/f'learned {name}'.replace(' ', '-').replace(',', '')
         config = FinetuneConfig(models[begin], edits=1000, bf16=True, **settings)
-        if not (folder/'adapter').exists(): start_finetune(own + (warm_up if further else []), config, folder)
+        sources = own + (warm_up if further else [])
+        if not (folder/'adapter').exists(): start_finetune(sources, config, folder)
         card = json.loads((folder/'finetune.json').read_text())
-        learned[name] = {'counts': card['counts'], 'steps': len(card['log']), 'held out': [l[3] for l in card['log'] if l[3] is not None], 'settings': settings}
+        learned[name] = {'counts': card['counts'], 'steps': len(card['log']), 'held out': [l[3] for l in card['log'] if l[3] is not None], 'settings': settings,
+            'evaluations': sum(evaluations(source) for source in sources)}
         compare(name, model=str(folder/'adapter'), bf16=True)
-        note()
+    adaptive = compare(f'{ACCEPTED}, adaptive messages', model=EDITS, adaptive=True, bf16=True)
+    messages = [chances(folder, domain) for folder in adaptive]
+    made = {'command': f'python benchmarks/stage1.py {" ".join(sys.argv[1:])}'}
+    OUT.write_text(json.dumps({**made, 'results': results, 'learned': learned, 'messages': messages}, indent=1) + '\n')
     domain.sandbox.close()

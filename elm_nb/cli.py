@@ -19,9 +19,9 @@ from .evolve import EvolveConfig, resume, start
 from .finetune import FinetuneConfig, PretrainConfig, pretrain, start_finetune
 from .launch import is_first_process
 from .model import EDITS, SMOLLM2
-from .pipeline import PIPELINE_ERRORS, SCALES, is_pipeline, pipeline, pipeline_config, pipeline_report
+from .pipeline import PIPELINE_ERRORS, SCALES, PipelineConfig, is_pipeline, pipeline, pipeline_report
 from .rounds import RoundsConfig, is_in_rounds, resume_rounds, start_rounds
-from .run import Run, RunError, report, write_whole
+from .run import Run, RunError, read_back, report, write_whole
 
 # %% ../nbs/19_cli.ipynb #0ff86fc3
 @call_parse
@@ -65,7 +65,7 @@ def elm_resume(
     kind = 'pipeline' if is_pipeline(folder) else 'run in rounds' if is_in_rounds(folder) else 'run'
     for name,n,of in (('iterations', iterations, 'run'), ('rounds', rounds, 'run in rounds')):
         if n is not None and kind != of: raise RunError(f'{folder} is a {kind}, which cannot be asked for more {name}')
-    go_on = {'pipeline': lambda: pipeline(pipeline_config(folder), folder, processes), 'run': lambda: resume(folder, iterations, processes),
+    go_on = {'pipeline': lambda: pipeline(read_back(folder, PipelineConfig), folder, processes), 'run': lambda: resume(folder, iterations, processes),
         'run in rounds': lambda: resume_rounds(folder, rounds, processes)}[kind]
     _guarded(go_on, folder)
     _guarded(lambda: _write_page(folder), folder)

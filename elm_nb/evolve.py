@@ -10,8 +10,9 @@ __all__ = ['KNOWN_ERRORS', 'micro_batches', 'evolve', 'EvolveConfig', 'make_muta
 
 # %% ../nbs/12_evolve.ipynb #ea993070
 import json, sqlite3
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from time import perf_counter
 
@@ -27,7 +28,7 @@ from .launch import LaunchError, count_processes, is_first_process, launch, proc
 from .map_elites import GridArchive
 from .model import EDITS, ModelError, find_model, load_model
 from .mutator import AdaptiveMessages, DiffMutator, Mutator, check_format
-from .run import Entry, Run, RunError, admit, read_config, replay
+from .run import Entry, Run, RunError, admit, read_back, replay
 
 # %% ../nbs/12_evolve.ipynb #0bed701c
 def _evaluated(entry_id, iteration, parent, proposal, domain):
@@ -169,7 +170,9 @@ def run_evolution(
 def start(
     config:EvolveConfig,
     folder,         # Of the run, new or begun with the same configuration
-    processes:int=0 # See `count_processes`
+    processes:int=0, # See `count_processes`
+    work:Callable=run_evolution, # What every process does with the configuration and the folder
+    known:tuple=KNOWN_ERRORS     # Errors of it whose message is all a user needs
 ):
     "Evolve as a configuration says, in one process or several"
     processes = count_processes(processes, len(micro_batches(config.parents, config.children)))
@@ -177,7 +180,7 @@ def start(
     seed_program(domain, config.seed_program)
     if config.mutator == 'diff': find_model(config.model)
     if is_first_process(): Run(folder, recorded(config, domain)).close()
-    launch(run_evolution, (config, str(folder)), processes, KNOWN_ERRORS)
+    launch(work, (config, str(folder)), processes, known)
 
 # %% ../nbs/12_evolve.ipynb #b8a03004
 def resume(
@@ -186,9 +189,7 @@ def resume(
     processes:int=0     # See `start`
 ):
     "Go on with a run, or extend one that has ended"
-    found = {k: v for k,v in read_config(folder).items() if k not in ('version', 'settings')}
-    if set(found) != {f.name for f in fields(EvolveConfig)}: raise RunError(f'{folder}/config.json was not written by this version of elm evolve; go on from Python')
-    config = EvolveConfig(**found)
+    config = read_back(folder, EvolveConfig)
     if iterations is not None:
         if is_first_process(): Run(folder, recorded(config, find_domain(config.domain))).extend(iterations)
         config = replace(config, iterations=iterations)

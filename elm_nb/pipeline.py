@@ -6,7 +6,7 @@ Docs: https://elm-nb.github.io/elm_nb/pipeline.html.md"""
 
 # %% auto #0
 __all__ = ['TERRAINS', 'SCALES', 'PIPELINE_ERRORS', 'PipelineConfig', 'stage1', 'stage2', 'stage3', 'is_pipeline',
-           'pipeline_config', 'pipeline_report', 'run_pipeline', 'pipeline']
+           'pipeline_report', 'run_pipeline', 'pipeline']
 
 # %% ../nbs/18_pipeline.ipynb #2cdec9b8
 import json, math
@@ -31,7 +31,7 @@ from .inventor import LADDER, InventorConfig, InventorError, draw, evaluate_all,
 from .launch import count_processes, is_first_process, launch
 from .model import SMOLLM2, find_model
 from .reinforce import Progress, ReinforceConfig, reinforce
-from .run import Run, RunError, differences, read_config, replay, report, shares, write_whole
+from .run import Run, RunError, differences, read_back, read_config, replay, report, shares, write_whole
 from .show import curves, figure_html, page, plot_lines, plot_matrix, table_html
 from .terrain import bumpy, flat, left_wall, right_wall, tunnel
 from .training import TrainingError, check_numbers
@@ -242,20 +242,11 @@ def is_pipeline(folder)->bool:
     try: return 'reinforce' in read_config(folder)
     except RunError: return False
 
-def pipeline_config(
-    folder # Of a pipeline
-)->PipelineConfig:
-    "What a pipeline was asked for"
-    found = {k: tuple(v) if isinstance(v, list) else v for k,v in read_config(folder).items() if k not in ('version', 'settings')}
-    parts = {'finetune': FinetuneConfig, 'inventor': InventorConfig, 'reinforce': ReinforceConfig}
-    try: return PipelineConfig(**{k: parts[k](**v) if k in parts else v for k,v in found.items()})
-    except TypeError as error: raise RunError(f'{folder}/config.json was not written by this version of elm pipeline ({error}); start again elsewhere') from error
-
 def pipeline_report(
     folder # Of a pipeline
 )->str: # HTML
     "The page of a pipeline, with the stages that are done"
-    folder, config = Path(folder), pipeline_config(folder)
+    folder, config = Path(folder), read_back(folder, PipelineConfig)
     if not (folder/'seconds.json').exists(): raise RunError(f'{folder} has no finished stage yet; wait, or go on with elm resume')
     seconds = json.loads((folder/'seconds.json').read_text())
     stages = {'stage1': _report1, 'stage2': _report2, 'stage3': _report3}

@@ -17,7 +17,7 @@ from accelerate import Accelerator
 
 from .launch import spread
 from .model import LanguageModel
-from .training import Pack, Text, pack
+from .training import Pack, Text, split_lots
 
 # %% ../nbs/12c_preference.ipynb #976d0c83
 class Pairs(NamedTuple):
@@ -62,15 +62,11 @@ class Pairs(NamedTuple):
 def pack_pairs(
     language_model:LanguageModel,      # Before training
     pairs:Sequence[tuple[Text,Text]],  # (better, worse), those that share their beginnings next to each other
-    size:int,                          # Tokens of a pack, see `pack`
+    size:int,                          # Tokens of a pack, see `split_lots`
     beta:float,                        # See `Pairs`
     accelerator:Accelerator
 )->list[Pairs]:
     "Put pairs into as few sequences as their order allows"
-    lots, part = [], []
-    for pair in pairs:
-        if part and len(pack([*part, *pair], size)) > 1: lots, part = [*lots, part], []
-        part = [*part, *pair]
-    lots = [Pairs(pack(part, 10**9)[0], tuple(t.counted for t in part), (), beta) for part in ([*lots, part] if part else lots)]
+    lots = [Pairs(Pack.of(part), tuple(text.counted for text in part), (), beta) for part in split_lots(pairs, size)]
     known = spread(lambda lot: tuple(lot.of_texts(language_model).tolist()), lots, accelerator)
     return [lot._replace(known=k) for lot,k in zip(lots, known)]

@@ -9,17 +9,16 @@ __all__ = ['RoundsConfig', 'run_rounds', 'start_rounds', 'is_in_rounds', 'resume
 
 # %% ../nbs/13a_rounds.ipynb #49eeb410
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from accelerate import Accelerator
 
 from .domain import find_domain, seed_program
-from .evolve import KNOWN_ERRORS, EvolveConfig, evolve, make_mutator, micro_batches, recorded
+from .evolve import KNOWN_ERRORS, EvolveConfig, evolve, make_mutator, recorded, start
 from .finetune import FinetuneConfig, TooFewEdits, finetune
-from .launch import count_processes, is_first_process, launch
-from .model import find_model
-from .run import Run, RunError, read_config
+from .launch import is_first_process
+from .run import Run, RunError, read_back, read_config
 from .training import TrainingError
 
 # %% ../nbs/13a_rounds.ipynb #276d53a6
@@ -34,13 +33,13 @@ class RoundsConfig(EvolveConfig):
         if self.rounds < 1: raise RunError(f'rounds is {self.rounds}; it must be at least 1')
         if self.mutator != 'diff': raise RunError(f'the mutator {self.mutator!r} does not learn; ask for one round, or for the mutator diff')
 
-# %% ../nbs/13a_rounds.ipynb #343d2307
-def _learned(config, k, folder, accelerator):
+# %% ../nbs/13a_rounds.ipynb #7df991e7
+def _learned(config, k, domain, folder, accelerator):
     "The model of a round that is not the first"
     out = folder/'adapters'/f'round-{k+1}'
     if not (out/'adapter').exists():
         learn = replace(config.finetune, model=config.model, format=config.format, bf16=config.bf16)
-        try: finetune([folder], find_domain(config.domain).messages, learn, out, accelerator, k*config.iterations)
+        try: finetune([folder], domain.messages, learn, out, accelerator, k*config.iterations)
         except TooFewEdits as error:
             if accelerator.is_main_process: print(f'round {k+1} goes on with the model of the beginning: {error}')
             return config.model
@@ -57,7 +56,7 @@ def run_rounds(
         for k in range(config.rounds):
             accelerator.wait_for_everyone() # until the log is written
             mutator = None # one model at a time in memory
-            if k: model = _learned(config, k, Path(folder), accelerator)
+            if k: model = _learned(config, k, domain, Path(folder), accelerator)
             mutator = make_mutator(replace(config, model=model), domain, str(accelerator.device))
             evolve(domain, mutator, seed_program(domain, config.seed_program), (k+1)*config.iterations, config.parents, config.children, config.seed, run)
 
@@ -67,12 +66,7 @@ def start_rounds(
     processes:int=0 # See `count_processes`
 ):
     "Evolve and learn in turns, in one process or several"
-    processes = count_processes(processes, len(micro_batches(config.parents, config.children)))
-    domain = find_domain(config.domain)
-    seed_program(domain, config.seed_program)
-    find_model(config.model)
-    if is_first_process(): Run(folder, recorded(config, domain)).close()
-    launch(run_rounds, (config, str(folder)), processes, (*KNOWN_ERRORS, TrainingError))
+    start(config, folder, processes, run_rounds, (*KNOWN_ERRORS, TrainingError))
 
 def is_in_rounds(
     folder # Of a run
@@ -86,9 +80,7 @@ def resume_rounds(
     processes:int=0  # See `count_processes`
 ):
     "Go on with a run in rounds, or extend one that has ended"
-    found = {k: v for k,v in read_config(folder).items() if k not in ('version', 'settings')}
-    if set(found) != {f.name for f in fields(RoundsConfig)}: raise RunError(f'{folder}/config.json was not written by this version of elm evolve; go on from Python')
-    config = RoundsConfig(**{**found, 'finetune': FinetuneConfig(**found['finetune'])})
+    config = read_back(folder, RoundsConfig)
     if rounds is not None:
         if is_first_process(): Run(folder, recorded(config, find_domain(config.domain))).extend(rounds, 'rounds')
         config = replace(config, rounds=rounds)
