@@ -1,12 +1,13 @@
 """How often does one mutation mend a program with several bugs? nbs/data/bugs.json
 
     elm pretrain --iterations 0 --bf16 --out runs/human
-    python benchmarks/bugs.py runs/bugs runs/human/adapter
+    elm pretrain --iterations 0 --bf16 --format rewrite --out runs/rewrite
+    python benchmarks/bugs.py runs/bugs runs/human/adapter runs/rewrite/adapter
 
-4-Parity with one to five bugs and Quadratic with one and two. As mutators with the message `Fixed bugs.` are asked: the model that was
-trained on human edits, 1,000 times a point, and 250 times the untrained one and the one that comes with the package; the untrained
-one by the paper's prompt, too. Random mutation of the nodes of the expression tree tries 100,000 times, at several rates.
-Goes on where it was stopped. Takes about half an hour on two cores.
+4-Parity with one to five bugs and Quadratic with one and two. As mutators with the message `Fixed bugs.` are asked: the models that
+were trained on human edits in two formats, 1,000 times a point, and 250 times the untrained one, in two formats, too, and the one that
+comes with the package; the untrained one by the paper's prompt, too. Random mutation of the nodes of the expression tree tries 100,000 times, at several rates.
+Goes on where it was stopped. Takes about an hour on two cores.
 """
 import itertools, json, sys
 from collections import Counter
@@ -98,10 +99,10 @@ def by_prompt(model, program, n, seed):
         return '\n'.join(lines[:1] + list(itertools.takewhile(lambda line: not line or line.startswith(' '), lines[1:])))
     return [child(s) for s in model.sample(prompt, n, 128, *SAMPLING, stop=ended, seed=seed)]
 
-def measure(accelerator, name, model_name, samples, file):
+def measure(accelerator, name, model_name, format, samples, file):
     "Ask a model at every point"
     model, sandbox, size, result, begin = load_model(model_name, str(accelerator.device), torch.bfloat16), Sandbox(), 50, [], perf_counter()
-    mutator = DiffMutator(model, {MESSAGE: 1.}, (), *SAMPLING)
+    mutator = DiffMutator(model, {MESSAGE: 1.}, (), *SAMPLING, format=format)
     def batch(task):
         program, start = task
         if name == 'prompt': return by_prompt(model, program, size, start)
@@ -122,14 +123,15 @@ def measure(accelerator, name, model_name, samples, file):
 if __name__ == '__main__':
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
-    models = {'human': sys.argv[2], 'untrained': SMOLLM2, 'accepted': EDITS, 'prompt': SMOLLM2}
+    models = {'human': (sys.argv[2], 'infill'), 'human, rewrite': (sys.argv[3], 'rewrite'), 'untrained': (SMOLLM2, 'infill'),
+        'untrained, rewrite': (SMOLLM2, 'rewrite'), 'accepted': (EDITS, 'infill'), 'prompt': (SMOLLM2, '')}
     if not (out/'genetic.json').exists():
         begin = perf_counter()
         rows = [{'problem': problem, 'bugs': bugs, 'rate': rate, 'right': genetic(problem, bugs, rate, np.random.default_rng([bugs, i])), 'samples': TRIALS}
             for problem,bugs in POINTS for i,rate in enumerate(RATES)]
         write_whole(out/'genetic.json', json.dumps({'model': '', 'seconds': perf_counter() - begin, 'rows': rows}))
-    for name,model in models.items():
-        if not (file := out/f'{name}.json').exists(): launch(measure, (name, model, 1000 if name == 'human' else 250, file), 2)
+    for name,(model,format) in models.items():
+        if not (file := out/f'{name}.json').exists(): launch(measure, (name, model, format, 1000 if 'human' in name else 250, file), 2)
         if json.loads(file.read_text())['model'] != model: raise SystemExit(f'{file} was made with another model; choose another folder')
     found = {name: json.loads((out/f'{name}.json').read_text()) for name in ('genetic', *models)}
     made = {'command': f'python benchmarks/bugs.py {" ".join(sys.argv[1:])}', 'seconds': sum(f['seconds'] for f in found.values()), 'sampling': SAMPLING}

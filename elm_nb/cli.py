@@ -88,6 +88,7 @@ def elm_pretrain(
     human:int=PretrainConfig.human,           # Edits of functions between releases of packages, at most
     bugs:int=PretrainConfig.bugs,             # Functions with a bug, to be mended
     parameters:int=PretrainConfig.parameters, # Functions with another number
+    format:str='infill',     # How edits are written: infill, unified, replace or rewrite; an adapter keeps to its own
     iterations:int=PretrainConfig.iterations, # Of a genetic run from each seed program, whose accepted edits are learned, too; 0 for none
     passes:float=PretrainConfig.train.passes, # How often to see each edit
     lr:float=PretrainConfig.train.lr,         # Highest learning rate
@@ -97,7 +98,7 @@ def elm_pretrain(
     processes:int=0          # Processes on this machine; 0 for one on each GPU or core
 ):
     "Train an adapter for the mutator on human edits, mended bugs, changed numbers, and accepted edits of a genetic run"
-    train = replace(PretrainConfig.train, model=model, passes=passes, lr=lr, patience=patience, bf16=bf16, seed=seed)
+    train = replace(PretrainConfig.train, model=model, format=format, passes=passes, lr=lr, patience=patience, bf16=bf16, seed=seed)
     config = PretrainConfig(domain, function, human, bugs=bugs, parameters=parameters, iterations=iterations, train=train)
     _guarded(lambda: pretrain(config, out, processes), out)
 
