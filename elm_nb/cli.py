@@ -87,6 +87,7 @@ def elm_pretrain(
     function:str='make_walker', # That commit messages speak of
     human:int=PretrainConfig.human,           # Edits of functions between releases of packages, at most
     bugs:int=PretrainConfig.bugs,             # Functions with a bug, to be mended
+    misspelled:int=PretrainConfig.misspelled, # Functions with misspelled names, to be mended
     parameters:int=PretrainConfig.parameters, # Functions with another number
     format:str='infill',     # How edits are written: infill, unified, replace or rewrite; an adapter keeps to its own
     iterations:int=PretrainConfig.iterations, # Of a genetic run from each seed program, whose accepted edits are learned, too; 0 for none
@@ -99,7 +100,7 @@ def elm_pretrain(
 ):
     "Train an adapter for the mutator on human edits, mended bugs, changed numbers, and accepted edits of a genetic run"
     train = replace(PretrainConfig.train, model=model, format=format, passes=passes, lr=lr, patience=patience, bf16=bf16, seed=seed)
-    config = PretrainConfig(domain, function, human, bugs=bugs, parameters=parameters, iterations=iterations, train=train)
+    config = PretrainConfig(domain, function, human, bugs=bugs, misspelled=misspelled, parameters=parameters, iterations=iterations, train=train)
     _guarded(lambda: pretrain(config, out, processes), out)
 
 # %% ../nbs/19_cli.ipynb #6190dec4

@@ -228,13 +228,14 @@ class PretrainConfig:
     human:int=900       # Edits of functions from one release to the next, at most
     per_package:int=150 # Of which from one package, at most
     bugs:int=300        # Functions with a bug, to be mended
+    misspelled:int=0    # Functions with misspelled names, to be mended
     parameters:int=300  # Functions with another number
     iterations:int=150  # Of a genetic run from each seed program, whose accepted edits are learned, too; each is 32 children of two parents
     domain_edits:int=3000 # Accepted edits, at most, those of programs with many of them first
     train:FinetuneConfig=FinetuneConfig(SMOLLM2, edits=10**9, longest=768, held_out=0.03, lr=1e-3)
 
     def __post_init__(self):
-        check_numbers(self, dict(human=0, per_package=1, bugs=0, parameters=0, iterations=0, domain_edits=0))
+        check_numbers(self, dict(human=0, per_package=1, bugs=0, misspelled=0, parameters=0, iterations=0, domain_edits=0))
 
 # %% ../nbs/13_finetune.ipynb #05633c44
 def _some(changes, n, rng): return [changes[i] for i in rng.permutation(len(changes))[:n]]
@@ -247,9 +248,9 @@ def _genetic_runs(config, folder, domain, accelerator):
 
 def _collect(config, runs, domain):
     "Edits to learn from, and where they come from"
-    rng, mined = np.random.default_rng([config.train.seed, 1]), Mined({}, [], [], {})
-    if config.human or config.bugs or config.parameters:
-        mined = mine(bugs=config.bugs, parameters=config.parameters, seed=config.train.seed)
+    rng, mined = np.random.default_rng([config.train.seed, 1]), Mined({}, [], [], [], {})
+    if config.human or config.bugs or config.misspelled or config.parameters:
+        mined = mine(bugs=config.bugs, parameters=config.parameters, misspelled=config.misspelled, seed=config.train.seed)
         if not mined.human: raise TrainingError('none of the releases could be had; see whether pip reaches its index, or ask for no human edits, bugs and parameters')
     by_program = {}
     for change in dict.fromkeys(_all_edits(runs, ('new', 'improved'), 2**31)):
@@ -257,7 +258,7 @@ def _collect(config, runs, domain):
         by_program.setdefault(change.before, []).append(change._replace(message=said if said in domain.messages else ''))
     own = [c for changes in sorted(by_program.values(), key=len, reverse=True) for c in changes]
     human = [c for changes in mined.human.values() for c in _some(changes, config.per_package, rng)]
-    kinds = {'human edits': _some(human, config.human, rng), 'bugs': mined.bugs, 'numbers': mined.parameters,
+    kinds = {'human edits': _some(human, config.human, rng), 'bugs': mined.bugs, 'misspelled names': mined.misspelled, 'numbers': mined.parameters,
         f'accepted edits of {config.domain} programs': own[:config.domain_edits]}
     card = {'edits by kind': {k: len(v) for k,v in kinds.items()}, 'mined': mined.counts, 'packages': {name: PACKAGES[name].licence for name in mined.human},
         'evaluations': 64*config.iterations*len(runs)}

@@ -6,11 +6,11 @@ Docs: https://elm-nb.github.io/elm_nb/human_edits.html.md"""
 
 # %% auto #0
 __all__ = ['PACKAGES', 'MAX_FUNCTION', 'Package', 'fetch_release', 'canonical_function', 'is_kept_out', 'Function',
-           'functions_of', 'Change', 'changed_lines', 'describe', 'compare', 'inject_bug', 'change_numbers', 'Mined',
-           'mine']
+           'functions_of', 'Change', 'changed_lines', 'describe', 'compare', 'inject_bug', 'misspell_names',
+           'change_numbers', 'Mined', 'mine']
 
-# %% ../nbs/12b_human_edits.ipynb #90e690dd
-import ast, copy, difflib, re, subprocess, sys, warnings, zipfile
+# %% ../nbs/12b_human_edits.ipynb #4d0f0a73
+import ast, builtins, copy, difflib, keyword, re, string, subprocess, sys, warnings, zipfile
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -224,6 +224,20 @@ def inject_bug(function:str, rng:np.random.Generator)->Change|None:
     broken = _mutated(function, (names, names, operators, numbers), rng)
     return broken and Change(broken, function, 'Fixed bugs.')
 
+def misspell_names(function:str, rng:np.random.Generator)->Change|None:
+    "Break one to four uses of a function's own names, to be mended: a letter or digit becomes another one, so that nothing has that name"
+    tree, letters = ast.parse(function), string.ascii_lowercase + string.digits
+    everything = [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
+    own = {n.id for n in everything if isinstance(n.ctx, ast.Store)} | {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
+    taken = own | {n.id for n in everything} | set(dir(builtins)) | set(keyword.kwlist)
+    uses = [n for n in everything if n.id in own and isinstance(n.ctx, ast.Load)]
+    for i in rng.permutation(len(uses))[:rng.integers(1, 5)]:
+        name, k = uses[i].id, int(rng.integers(len(uses[i].id)))
+        wrong = [w for w in (name[:k] + letter + name[k+1:] for letter in letters) if w.isidentifier() and w not in taken]
+        uses[i].id = str(rng.choice(wrong))
+    broken = ast.unparse(tree)
+    return Change(broken, function, 'Fixed bugs.') if uses else None
+
 def change_numbers(function:str, rng:np.random.Generator)->Change|None:
     "Another number or two in a function"
     changed = _mutated(function, (numbers,), rng)
@@ -234,6 +248,7 @@ class Mined(NamedTuple):
     "Edits of functions, each once"
     human:dict[str,list[Change]] # By package
     bugs:list[Change]
+    misspelled:list[Change]
     parameters:list[Change]
     counts:dict[str,int] # What was found, and left out for each reason
 
@@ -258,6 +273,7 @@ def mine(
     packages:Mapping[str,Package]=PACKAGES,
     bugs:int=1500,       # Functions to put bugs into
     parameters:int=1000, # Functions to change numbers of
+    misspelled:int=0,    # Functions to misspell names in
     folder:Path=None,    # Where wheels are kept; by default in the cache
     seed:int=0           # Of what is made by chance
 )->Mined:
@@ -271,5 +287,6 @@ def mine(
         human[name] = _distinct(c for a,b in zip(files, files[1:]) for c in compare(a, b, counts))
         for code in files[-1].values():
             short += [f.node for f in functions_of(code.decode(errors='replace')).values() if 4 <= _lines(f.text) <= MAX_FUNCTION//2]
-    nodes = iter([short[i] for i in rng.permutation(len(short))]) # no function for both
-    return Mined(human, _made(inject_bug, nodes, bugs, rng), _made(change_numbers, nodes, parameters, rng), dict(counts))
+    nodes = iter([short[i] for i in rng.permutation(len(short))]) # no function for two kinds
+    made = {make: _made(make, nodes, n, rng) for make,n in ((inject_bug, bugs), (change_numbers, parameters), (misspell_names, misspelled))}
+    return Mined(human, made[inject_bug], made[misspell_names], made[change_numbers], dict(counts))

@@ -63,6 +63,11 @@ def test_mining(tmp_path, no_network):
     numbers, = mine(packages, bugs=0, parameters=2, folder=tmp_path).parameters
     assert numbers.before == change.after != numbers.after and numbers.message == 'Changed parameters in area function.'
     assert not mine(packages, bugs=1, parameters=2, folder=tmp_path).parameters # the one function is taken
+    misspelled, = mine(packages, bugs=0, parameters=0, misspelled=2, folder=tmp_path).misspelled
+    assert misspelled.after == change.after and misspelled.message == 'Fixed bugs.'
+    used = lambda code: [n.id for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Name)]
+    wrong = [(a, b) for a,b in zip(used(misspelled.before), used(misspelled.after)) if a != b]
+    assert wrong and all(a not in ('w', 'h', 'self') and b in ('w', 'h') for a,b in wrong)
     assert mine(packages, bugs=2, parameters=0, folder=tmp_path) == found
 
 
