@@ -1,4 +1,5 @@
 "Edits of functions from releases of packages, and the training on them"
+import ast
 import json
 import zipfile
 from dataclasses import replace
