@@ -137,7 +137,7 @@ def test_killed_and_started_again(tiny, tmp_path):
 def test_without_a_genetic_run(tiny, tmp_path):
     edits = [Change(f'def f{i}(x):\n    return x + {i}', f'def f{i}(x):\n    return x - {i}', 'Fixed bugs.') for i in range(8)]
     config = PretrainConfig(iterations=0, train=FinetuneConfig(tiny))
-    with patch.object(finetune, 'mine', lambda **options: human_edits.Mined({'click': edits}, [], [], {})): pretrain(config, tmp_path/'new', 1)
+    with patch.object(finetune, 'mine', lambda **options: human_edits.Mined({'click': edits}, [], [], [], {})): pretrain(config, tmp_path/'new', 1)
     assert '8 human edits' in (tmp_path/'new/adapter/README.md').read_text()
 
 
