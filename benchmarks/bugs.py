@@ -2,14 +2,15 @@
 
     elm pretrain --iterations 0 --bf16 --out runs/human
     elm pretrain --iterations 0 --bf16 --misspelled 600 --out runs/misspelled
+    elm pretrain --iterations 0 --bf16 --misspelled 2400 --out runs/misspelled-more
     elm pretrain --iterations 0 --bf16 --format rewrite --out runs/rewrite
-    python benchmarks/bugs.py runs/bugs runs/human/adapter runs/misspelled/adapter runs/rewrite/adapter
+    python benchmarks/bugs.py runs/bugs runs/human/adapter runs/misspelled/adapter runs/misspelled-more/adapter runs/rewrite/adapter
 
 4-Parity with one to five bugs and Quadratic with one and two. As mutators with the message `Fixed bugs.` are asked: the model that
-was trained on human edits, and the one that was trained on misspelled names, too, 1,000 times a point; and 250 times the untrained one,
+was trained on human edits, and two that were trained on misspelled names, too, 1,000 times a point; and 250 times the untrained one,
 the one that comes with the package, and one that was trained on human edits and writes functions anew; the untrained one by the paper's
 prompt, too. Random mutation of the nodes of the expression tree tries 100,000 times, at several rates.
-Goes on where it was stopped. Takes about an hour on two cores.
+Goes on where it was stopped. Takes about 50 minutes on two cores, and the trainings as long again.
 """
 import itertools, json, sys
 from collections import Counter
@@ -125,15 +126,16 @@ def measure(accelerator, name, model_name, format, samples, file):
 if __name__ == '__main__':
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
-    models = {'human': (sys.argv[2], 'infill'), 'misspelled': (sys.argv[3], 'infill'), 'untrained': (SMOLLM2, 'infill'),
-        'accepted': (EDITS, 'infill'), 'prompt': (SMOLLM2, ''), 'rewrite': (sys.argv[4], 'rewrite')}
+    human, misspelled, more, rewrite = sys.argv[2:]
+    models = {'human': (human, 'infill'), 'misspelled': (misspelled, 'infill'), 'more misspelled': (more, 'infill'), 'untrained': (SMOLLM2, 'infill'),
+        'accepted': (EDITS, 'infill'), 'prompt': (SMOLLM2, ''), 'rewrite': (rewrite, 'rewrite')}
     if not (out/'genetic.json').exists():
         begin = perf_counter()
         rows = [{'problem': problem, 'bugs': bugs, 'rate': rate, 'right': genetic(problem, bugs, rate, np.random.default_rng([bugs, i])), 'samples': TRIALS}
             for problem,bugs in POINTS for i,rate in enumerate(RATES)]
         write_whole(out/'genetic.json', json.dumps({'model': '', 'seconds': perf_counter() - begin, 'rows': rows}))
     for name,(model,format) in models.items():
-        if not (file := out/f'{name}.json').exists(): launch(measure, (name, model, format, 1000 if name in ('human', 'misspelled') else 250, file), 2)
+        if not (file := out/f'{name}.json').exists(): launch(measure, (name, model, format, 1000 if name in ('human', 'misspelled', 'more misspelled') else 250, file), 2)
         if json.loads(file.read_text())['model'] != model: raise SystemExit(f'{file} was made with another model; choose another folder')
     found = {name: json.loads((out/f'{name}.json').read_text()) for name in ('genetic', *models)}
     made = {'command': f'python benchmarks/bugs.py {" ".join(sys.argv[1:])}', 'seconds': sum(f['seconds'] for f in found.values()), 'sampling': SAMPLING}
