@@ -66,6 +66,7 @@ def _process(index, work, arguments, processes, port, known, errors, parent):
     if processes > 1 and errors is not None:
         os.environ.update(RANK=str(index), LOCAL_RANK=str(index), WORLD_SIZE=str(processes), LOCAL_WORLD_SIZE=str(processes),
             MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), OMP_NUM_THREADS='1')
+    if errors is not None: tqdm.set_lock(threading.RLock()) # its own is a semaphore, of which Python complains if this process is ended by the first
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
