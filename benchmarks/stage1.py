@@ -69,7 +69,9 @@ if __name__ == '__main__':
     domain, models, results, learned = Sodarace(), {'human edits': human, ACCEPTED: EDITS}, {}, {}
     def runs(name, config, seeds):
         folders = [out/f'{name}-{seed}'.replace(' ', '-').replace(',', '') for seed in seeds]
-        for folder,seed in zip(folders, seeds): start(EvolveConfig(**{**COMMON, **config}, seed=seed), folder)
+        for folder,seed in zip(folders, seeds):
+            asked = EvolveConfig(**{**COMMON, **config}, seed=seed)
+            if not folder.exists() or evaluations(folder) < asked.iterations*asked.parents*asked.children: start(asked, folder)
         return folders
     def compare(name, **config):
         folders = runs(name, config, MEASURED)
