@@ -6,7 +6,7 @@ Docs: https://elm-nb.github.io/elm_nb/evolve.html.md"""
 
 # %% auto #0
 __all__ = ['KNOWN_ERRORS', 'micro_batches', 'evolve', 'EvolveConfig', 'make_mutator', 'recorded', 'run_evolution', 'start',
-           'resume']
+           'extended', 'resume']
 
 # %% ../nbs/12_evolve.ipynb #ea993070
 import json, sqlite3
@@ -182,15 +182,23 @@ def start(
     if is_first_process(): Run(folder, recorded(config, domain)).close()
     launch(work, (config, str(folder)), processes, known)
 
-# %% ../nbs/12_evolve.ipynb #b8a03004
+# %% ../nbs/12_evolve.ipynb #38c50bd2
+def extended(
+    folder,       # Of a run
+    kind:type,    # Of its configuration, `EvolveConfig` or made from it
+    n:int|None,   # To go on for longer than was asked for at first
+    what:str      # Number of the configuration that `n` replaces
+)->EvolveConfig:
+    "What a run was begun with, and is asked for now"
+    config = read_back(folder, kind)
+    if n is None: return config
+    if is_first_process(): Run(folder, recorded(config, find_domain(config.domain))).extend(n, what)
+    return replace(config, **{what: n})
+
 def resume(
     folder,             # Of a run
     iterations:int=None, # To go on for longer than was asked for at first
     processes:int=0     # See `start`
 ):
     "Go on with a run, or extend one that has ended"
-    config = read_back(folder, EvolveConfig)
-    if iterations is not None:
-        if is_first_process(): Run(folder, recorded(config, find_domain(config.domain))).extend(iterations)
-        config = replace(config, iterations=iterations)
-    start(config, folder, processes)
+    start(extended(folder, EvolveConfig, iterations, 'iterations'), folder, processes)

@@ -180,11 +180,11 @@ def train_mutator(
     accelerator.wait_for_everyone()
     return found.counts, log
 
-def _all_edits(folders, verdicts, until):
-    "Of several runs"
+def _all_edits(folders, *which):
+    "Of several runs, see `edits_of`"
     changes = []
     for folder in folders:
-        with Run(folder) as run: changes += edits_of(run, verdicts, until)
+        with Run(folder) as run: changes += edits_of(run, *which)
     return changes
 
 def finetune(
@@ -253,7 +253,7 @@ def _collect(config, runs, domain):
         mined = mine(bugs=config.bugs, parameters=config.parameters, misspelled=config.misspelled, seed=config.train.seed)
         if not mined.human: raise TrainingError('none of the releases could be had; see whether pip reaches its index, or ask for no human edits, bugs and parameters')
     by_program = {}
-    for change in dict.fromkeys(_all_edits(runs, ('new', 'improved'), 2**31)):
+    for change in dict.fromkeys(_all_edits(runs)):
         said = describe(change.before, change.after, config.function)
         by_program.setdefault(change.before, []).append(change._replace(message=said if said in domain.messages else ''))
     own = [c for changes in sorted(by_program.values(), key=len, reverse=True) for c in changes]

@@ -248,8 +248,8 @@ class Mined(NamedTuple):
     "Edits of functions, each once"
     human:dict[str,list[Change]] # By package
     bugs:list[Change]
-    misspelled:list[Change]
     parameters:list[Change]
+    misspelled:list[Change]
     counts:dict[str,int] # What was found, and left out for each reason
 
 def _distinct(changes):
@@ -288,5 +288,5 @@ def mine(
         for code in files[-1].values():
             short += [f.node for f in functions_of(code.decode(errors='replace')).values() if 4 <= _lines(f.text) <= MAX_FUNCTION//2]
     nodes = iter([short[i] for i in rng.permutation(len(short))]) # no function for two kinds
-    made = {make: _made(make, nodes, n, rng) for make,n in ((inject_bug, bugs), (change_numbers, parameters), (misspell_names, misspelled))}
-    return Mined(human, made[inject_bug], made[misspell_names], made[change_numbers], dict(counts))
+    kinds = (inject_bug, bugs), (change_numbers, parameters), (misspell_names, misspelled)
+    return Mined(human, *(_made(make, nodes, n, rng) for make,n in kinds), dict(counts))

@@ -15,10 +15,9 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from .domain import find_domain, seed_program
-from .evolve import KNOWN_ERRORS, EvolveConfig, evolve, make_mutator, recorded, start
+from .evolve import KNOWN_ERRORS, EvolveConfig, evolve, extended, make_mutator, recorded, start
 from .finetune import FinetuneConfig, TooFewEdits, finetune
-from .launch import is_first_process
-from .run import Run, RunError, read_back, read_config
+from .run import Run, RunError, read_config
 from .training import TrainingError
 
 # %% ../nbs/13a_rounds.ipynb #276d53a6
@@ -80,8 +79,4 @@ def resume_rounds(
     processes:int=0  # See `count_processes`
 ):
     "Go on with a run in rounds, or extend one that has ended"
-    config = read_back(folder, RoundsConfig)
-    if rounds is not None:
-        if is_first_process(): Run(folder, recorded(config, find_domain(config.domain))).extend(rounds, 'rounds')
-        config = replace(config, rounds=rounds)
-    start_rounds(config, folder, processes)
+    start_rounds(extended(folder, RoundsConfig, rounds, 'rounds'), folder, processes)
