@@ -25,13 +25,13 @@ OUT = Path(__file__).parent.parent/'nbs/data/stage1.json'
 COMMON = dict(iterations=16, parents=2, children=16)
 MEASURED, LEARNED_FROM = (0, 1, 2), (100, 101, 102) # run seeds
 ACCEPTED = 'human edits and accepted edits' # the adapter in the package
-ROUNDS = { # name: what it starts from and learns from, further runs to learn from, settings
-    'own edits, after human edits': ('human edits', (), {}),
-    'own edits': (ACCEPTED, (), {}),
-    'own edits, slowly': (ACCEPTED, (), dict(lr=1e-4)),
-    'own edits that opened a niche': (ACCEPTED, (), dict(improved=0.)),
-    'own edits among genetic ones': (ACCEPTED, ('warm-up',), {}),
-    'own edits, preferred to rejected ones': (ACCEPTED, (), dict(preference=0.1, lr=1e-4))}
+ROUNDS = { # name: what it starts from and learns from, does it learn from genetic runs, too?, settings
+    'own edits, after human edits': ('human edits', False, {}),
+    'own edits': (ACCEPTED, False, {}),
+    'own edits, slowly': (ACCEPTED, False, dict(lr=1e-4)),
+    'own edits that opened a niche': (ACCEPTED, False, dict(improved=0.)),
+    'own edits among genetic ones': (ACCEPTED, True, {}),
+    'own edits, preferred to rejected ones': (ACCEPTED, False, dict(preference=0.1, lr=1e-4))}
 
 
 def size_of(program, domain):
@@ -67,8 +67,9 @@ def chances(folder, domain):
 if __name__ == '__main__':
     out, human = Path(sys.argv[1]), sys.argv[2]
     domain, models, results, learned = Sodarace(), {'human edits': human, ACCEPTED: EDITS}, {}, {}
+    def folder_of(name): return out/name.replace(' ', '-').replace(',', '')
     def runs(name, config, seeds):
-        folders = [out/f'{name}-{seed}'.replace(' ', '-').replace(',', '') for seed in seeds]
+        folders = [folder_of(f'{name}-{seed}') for seed in seeds]
         for folder,seed in zip(folders, seeds):
             asked = EvolveConfig(**{**COMMON, **config}, seed=seed)
             if not folder.exists() or evaluations(folder) < asked.iterations*asked.parents*asked.children: start(asked, folder)
@@ -83,11 +84,11 @@ if __name__ == '__main__':
     compare('genetic, numbers only', mutator='genetic', numbers_only=True)
     for name,model in models.items(): compare(name, model=model, bf16=True)
     warm_up = [folder for program in SEEDS for folder in runs(f'warm-up {program}', dict(seed_program=program, mutator='genetic', iterations=40), LEARNED_FROM[:1])]
-    for name,(begin,further,settings) in ROUNDS.items():
+    for name,(begin,genetic,settings) in ROUNDS.items():
         own = runs(f'to learn from {begin}', dict(model=models[begin], bf16=True), LEARNED_FROM)
-        folder = out/f'learned {name}'.replace(' ', '-').replace(',', '')
+        folder = folder_of(f'learned {name}')
         config = FinetuneConfig(models[begin], edits=1000, bf16=True, **settings)
-        sources = own + (warm_up if further else [])
+        sources = own + (warm_up if genetic else [])
         if not (folder/'adapter').exists(): start_finetune(sources, config, folder)
         card = json.loads((folder/'finetune.json').read_text())
         learned[name] = {'counts': card['counts'], 'steps': len(card['log']), 'held out': [l[3] for l in card['log'] if l[3] is not None], 'settings': settings,
