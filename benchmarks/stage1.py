@@ -6,7 +6,8 @@
 From Square, 512 evaluations of each mutator with three run seeds, 2 parents x 16 children an iteration for all of them: genetic,
 genetic with numbers only, the model trained on human edits only, on accepted edits, too, and further on its own accepted edits in
 several ways; and with commit messages that adapt. What a mutator learns of itself comes from three runs with other seeds than those that are compared.
-Goes on where it was stopped. Takes about two hours on two cores.
+Those before it get four times as long runs, too: as many evaluations as the comparison and the runs to learn from have together.
+Goes on where it was stopped. Takes an hour and a half on two cores.
 """
 import json, sys
 from itertools import groupby
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from elm_nb.domain import SEEDS, Sodarace
+from elm_nb.domain import Sodarace
 from elm_nb.evolve import EvolveConfig, start
 from elm_nb.finetune import FinetuneConfig, start_finetune
 from elm_nb.model import EDITS
@@ -25,13 +26,13 @@ OUT = Path(__file__).parent.parent/'nbs/data/stage1.json'
 COMMON = dict(iterations=16, parents=2, children=16)
 MEASURED, LEARNED_FROM = (0, 1, 2), (100, 101, 102) # run seeds
 ACCEPTED = 'human edits and accepted edits' # the adapter in the package
-ROUNDS = { # name: what it starts from and learns from, does it learn from genetic runs, too?, settings
-    'own edits, after human edits': ('human edits', False, {}),
-    'own edits': (ACCEPTED, False, {}),
-    'own edits, slowly': (ACCEPTED, False, dict(lr=1e-4)),
-    'own edits that opened a niche': (ACCEPTED, False, dict(improved=0.)),
-    'own edits among genetic ones': (ACCEPTED, True, {}),
-    'own edits, preferred to rejected ones': (ACCEPTED, False, dict(preference=0.1, lr=1e-4))}
+LONGER = 'genetic', 'genetic, numbers only', 'human edits'
+ROUNDS = { # name: what it starts from, whose runs it learns from, settings
+    'own edits, after human edits': ('human edits', ('human edits',), {}),
+    'own edits, second round': ('human edits', ('human edits', 'own edits, after human edits'), {}),
+    'own edits': (ACCEPTED, (ACCEPTED,), {}),
+    'own edits that opened a niche': (ACCEPTED, (ACCEPTED,), dict(improved=0.)),
+    'own edits, preferred to rejected ones': (ACCEPTED, (ACCEPTED,), dict(preference=0.1, lr=1e-4))}
 
 
 def size_of(program, domain):
@@ -80,21 +81,20 @@ if __name__ == '__main__':
         final = [r['history'][-1] for r in results[name]]
         print(f'{name:45} niches {[f[1] for f in final]} QD {[round(f[2]) for f in final]} accepted {[r["accepted"] for r in results[name]]}', flush=True)
         return folders
-    compare('genetic', mutator='genetic')
-    compare('genetic, numbers only', mutator='genetic', numbers_only=True)
-    for name,model in models.items(): compare(name, model=model, bf16=True)
-    warm_up = [folder for program in SEEDS for folder in runs(f'warm-up {program}', dict(seed_program=program, mutator='genetic', iterations=40), LEARNED_FROM[:1])]
-    for name,(begin,genetic,settings) in ROUNDS.items():
-        own = runs(f'to learn from {begin}', dict(model=models[begin], bf16=True), LEARNED_FROM)
+    mutators = {'genetic': dict(mutator='genetic'), 'genetic, numbers only': dict(mutator='genetic', numbers_only=True),
+        **{name: dict(model=model, bf16=True) for name,model in models.items()}}
+    for name,config in mutators.items(): compare(name, **config)
+    for name,(begin,teachers,settings) in ROUNDS.items():
+        own = [folder for teacher in teachers for folder in runs(f'to learn from {teacher}', dict(model=models[teacher], bf16=True), LEARNED_FROM)]
         folder = folder_of(f'learned {name}')
-        config = FinetuneConfig(models[begin], edits=1000, bf16=True, **settings)
-        sources = own + (warm_up if genetic else [])
-        if not (folder/'adapter').exists(): start_finetune(sources, config, folder)
+        if not (folder/'adapter').exists(): start_finetune(own, FinetuneConfig(models[begin], edits=1000, bf16=True, **settings), folder)
         card = json.loads((folder/'finetune.json').read_text())
         learned[name] = {'counts': card['counts'], 'steps': len(card['log']), 'held out': [l[3] for l in card['log'] if l[3] is not None], 'settings': settings,
-            'evaluations': sum(evaluations(source) for source in sources)}
-        compare(name, model=str(folder/'adapter'), bf16=True)
+            'evaluations': sum(evaluations(run) for run in own)}
+        models[name] = str(folder/'adapter')
+        compare(name, model=models[name], bf16=True)
     adaptive = compare(f'{ACCEPTED}, adaptive messages', model=EDITS, adaptive=True, bf16=True)
+    for name in LONGER: compare(f'{name}, longer', iterations=64, **mutators[name])
     messages = [chances(folder, domain) for folder in adaptive]
     made = {'command': f'python benchmarks/stage1.py {" ".join(sys.argv[1:])}'}
     OUT.write_text(json.dumps({**made, 'results': results, 'learned': learned, 'messages': messages}, indent=1) + '\n')
