@@ -2,17 +2,16 @@
 
     elm pretrain --iterations 0 --bf16 --out runs/human
     elm pretrain --iterations 0 --bf16 --misspelled 600 --out runs/misspelled
-    elm pretrain --iterations 0 --bf16 --misspelled 2400 --out runs/misspelled-more
     elm pretrain --iterations 0 --bf16 --format rewrite --out runs/rewrite
-    python benchmarks/bugs.py runs/bugs runs/human/adapter runs/misspelled/adapter runs/misspelled-more/adapter runs/rewrite/adapter
+    python benchmarks/bugs.py runs/bugs runs/human/adapter runs/misspelled/adapter runs/rewrite/adapter
 
 4-Parity with one to five bugs and Quadratic with one and two. As mutators with the message `Fixed bugs.` are asked: the model that
-was trained on human edits, and two that were trained on misspelled names, too, 1,000 times a point; and 250 times the untrained one,
+was trained on human edits, and one that was trained on misspelled names, too, 1,000 times a point; and 250 times the untrained one,
 the one that comes with the package, and one that was trained on human edits and writes functions anew; the untrained one by the paper's
 prompt, too. Random mutation of the nodes of the expression tree tries 100,000 times, at several rates.
-Goes on where it was stopped. Takes about 50 minutes on two cores, and the trainings as long again.
+Goes on where it was stopped. Takes about 40 minutes on two cores, and the trainings as long again.
 """
-import itertools, json, sys
+import itertools, json, re, sys
 from collections import Counter
 from pathlib import Path
 from time import perf_counter
@@ -94,21 +93,22 @@ def genetic(problem, bugs, rate, rng):
 
 
 def by_prompt(model, program, n, seed):
-    "Children by the paper's form of prompt"
+    "Children by the paper's form of prompt, whatever they call the function"
     prompt = f'# A buggy implementation\n{program}\n\n# {MESSAGE}\ndef'
     ended = lambda text: any(line and not line.startswith(' ') for line in text.split('\n')[1:])
     def child(sample):
-        lines = ('def' + sample.text).split('\n')
-        return '\n'.join(lines[:1] + list(itertools.takewhile(lambda line: not line or line.startswith(' '), lines[1:])))
+        head, *body = ('def' + sample.text).split('\n')
+        name = re.match(r'def \w+', program)[0]
+        return '\n'.join([re.sub(r'^def \w+', name, head), *itertools.takewhile(lambda line: not line or line.startswith(' '), body)]).rstrip()
     return [child(s) for s in model.sample(prompt, n, 128, *SAMPLING, stop=ended, seed=seed)]
 
 def measure(accelerator, name, model_name, format, samples, file):
-    "Ask a model at every point"
+    "Ask a model at every point; without a format by prompt"
     model, sandbox, size, result, begin = load_model(model_name, str(accelerator.device), torch.bfloat16), Sandbox(), 50, [], perf_counter()
-    mutator = DiffMutator(model, {MESSAGE: 1.}, (), *SAMPLING, format=format)
+    mutator = DiffMutator(model, {MESSAGE: 1.}, (), *SAMPLING, format=format) if format else None
     def batch(task):
         program, start = task
-        if name == 'prompt': return by_prompt(model, program, size, start)
+        if not mutator: return by_prompt(model, program, size, start)
         return [p.applied.source for p in mutator.propose(program, size, [0, start])]
     for (problem,bugs),program in POINTS.items():
         children = [c for part in spread(batch, [(program, start) for start in range(0, samples, size)], accelerator) for c in part]
@@ -126,16 +126,16 @@ def measure(accelerator, name, model_name, format, samples, file):
 if __name__ == '__main__':
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
-    human, misspelled, more, rewrite = sys.argv[2:]
-    models = {'human': (human, 'infill'), 'misspelled': (misspelled, 'infill'), 'more misspelled': (more, 'infill'), 'untrained': (SMOLLM2, 'infill'),
-        'accepted': (EDITS, 'infill'), 'prompt': (SMOLLM2, ''), 'rewrite': (rewrite, 'rewrite')}
+    human, misspelled, rewrite = sys.argv[2:]
+    models = {'human': (human, 'infill', 1000), 'misspelled': (misspelled, 'infill', 1000),
+        'untrained': (SMOLLM2, 'infill', 250), 'accepted': (EDITS, 'infill', 250), 'prompt': (SMOLLM2, None, 250), 'rewrite': (rewrite, 'rewrite', 250)}
     if not (out/'genetic.json').exists():
         begin = perf_counter()
         rows = [{'problem': problem, 'bugs': bugs, 'rate': rate, 'right': genetic(problem, bugs, rate, np.random.default_rng([bugs, i])), 'samples': TRIALS}
             for problem,bugs in POINTS for i,rate in enumerate(RATES)]
         write_whole(out/'genetic.json', json.dumps({'model': '', 'seconds': perf_counter() - begin, 'rows': rows}))
-    for name,(model,format) in models.items():
-        if not (file := out/f'{name}.json').exists(): launch(measure, (name, model, format, 1000 if name in ('human', 'misspelled', 'more misspelled') else 250, file), 2)
+    for name,(model,format,samples) in models.items():
+        if not (file := out/f'{name}.json').exists(): launch(measure, (name, model, format, samples, file), 2)
         if json.loads(file.read_text())['model'] != model: raise SystemExit(f'{file} was made with another model; choose another folder')
     found = {name: json.loads((out/f'{name}.json').read_text()) for name in ('genetic', *models)}
     made = {'command': f'python benchmarks/bugs.py {" ".join(sys.argv[1:])}', 'seconds': sum(f['seconds'] for f in found.values()), 'sampling': SAMPLING}

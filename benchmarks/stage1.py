@@ -4,35 +4,36 @@
     python benchmarks/stage1.py runs/stage1 runs/human/adapter
 
 From Square, 512 evaluations of each mutator with three run seeds, 2 parents x 16 children an iteration for all of them: genetic,
-genetic with numbers only, the model trained on human edits only, on accepted edits, too, and further on its own accepted edits in
-several ways; and with commit messages that adapt. What a mutator learns of itself comes from three runs with other seeds than those that are compared.
-Those before it get four times as long runs, too: as many evaluations as the comparison and the runs to learn from have together.
-Goes on where it was stopped. Takes an hour and a half on two cores.
+genetic with numbers only, the model trained on human edits only, on accepted edits, too, and further on edits that it got accepted
+itself in several ways, or the genetic mutator; and with commit messages that adapt. What is learned from are runs with other seeds than those compared.
+Some get four times as long runs, too: as many evaluations as a comparison and the runs of one round to learn from have together.
+Goes on where it was stopped. Takes two hours on two cores.
 """
 import json, sys
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from elm_nb.domain import Sodarace
-from elm_nb.evolve import EvolveConfig, start
+from elm_nb.evolve import EvolveConfig, recorded, start
 from elm_nb.finetune import FinetuneConfig, start_finetune
 from elm_nb.model import EDITS
 from elm_nb.mutator import AdaptiveMessages
-from elm_nb.run import Run, replay, shares
+from elm_nb.run import Run, differences, replay, shares
 
 OUT = Path(__file__).parent.parent/'nbs/data/stage1.json'
 COMMON = dict(iterations=16, parents=2, children=16)
 MEASURED, LEARNED_FROM = (0, 1, 2), (100, 101, 102) # run seeds
 ACCEPTED = 'human edits and accepted edits' # the adapter in the package
-LONGER = 'genetic', 'genetic, numbers only', 'human edits'
+LONGER = 'genetic', 'genetic, numbers only', 'human edits', 'own edits, second round'
 ROUNDS = { # name: what it starts from, whose runs it learns from, settings
     'own edits, after human edits': ('human edits', ('human edits',), {}),
+    'genetic edits, after human edits': ('human edits', ('genetic',), {}),
     'own edits, second round': ('human edits', ('human edits', 'own edits, after human edits'), {}),
     'own edits': (ACCEPTED, (ACCEPTED,), {}),
-    'own edits that opened a niche': (ACCEPTED, (ACCEPTED,), dict(improved=0.)),
-    'own edits, preferred to rejected ones': (ACCEPTED, (ACCEPTED,), dict(preference=0.1, lr=1e-4))}
+    'own edits that opened a niche': (ACCEPTED, (ACCEPTED,), dict(improved=0.))}
 
 
 def size_of(program, domain):
@@ -50,9 +51,9 @@ def measure(folder, domain):
     sizes = {i: size_of(program, domain) for i,program in programs.items()}
     accepted = [e for e in entries if e.accepted and e.parent is not None]
     larger = sum(any(new > old for new,old in zip(sizes[e.id], sizes[e.parent])) for e in accepted)
-    mass = {int(np.unravel_index(niche, archive.bins)[2]) for niche in archive.champions}
+    heaviest = max(int(np.unravel_index(niche, archive.bins)[2]) for niche in archive.champions)
     return {'history': history, 'shares': shares(entries), 'accepted': len(accepted), 'opened a niche': sum(e.verdict == 'new' for e in accepted),
-        'larger': larger, 'mass bins': len(mass), 'best': archive.best.item.program}
+        'larger': larger, 'heaviest': heaviest, 'best': archive.best.item.program}
 
 
 def chances(folder, domain):
@@ -73,7 +74,8 @@ if __name__ == '__main__':
         folders = [folder_of(f'{name}-{seed}') for seed in seeds]
         for folder,seed in zip(folders, seeds):
             asked = EvolveConfig(**{**COMMON, **config}, seed=seed)
-            if not folder.exists() or evaluations(folder) < asked.iterations*asked.parents*asked.children: start(asked, folder)
+            with Run(folder, recorded(asked, domain)) as run: begun = sum(1 for _ in run.entries()) # asked for the same?
+            if begun <= asked.iterations*asked.parents*asked.children: start(asked, folder)
         return folders
     def compare(name, **config):
         folders = runs(name, config, MEASURED)
@@ -85,14 +87,15 @@ if __name__ == '__main__':
         **{name: dict(model=model, bf16=True) for name,model in models.items()}}
     for name,config in mutators.items(): compare(name, **config)
     for name,(begin,teachers,settings) in ROUNDS.items():
-        own = [folder for teacher in teachers for folder in runs(f'to learn from {teacher}', dict(model=models[teacher], bf16=True), LEARNED_FROM)]
-        folder = folder_of(f'learned {name}')
-        if not (folder/'adapter').exists(): start_finetune(own, FinetuneConfig(models[begin], edits=1000, bf16=True, **settings), folder)
+        own = [folder for teacher in teachers for folder in runs(f'to learn from {teacher}', mutators[teacher], LEARNED_FROM)]
+        folder, config = folder_of(f'learned {name}'), FinetuneConfig(models[begin], edits=1000, bf16=True, **settings)
+        if not (folder/'adapter').exists(): start_finetune(own, config, folder)
         card = json.loads((folder/'finetune.json').read_text())
-        learned[name] = {'counts': card['counts'], 'steps': len(card['log']), 'held out': [l[3] for l in card['log'] if l[3] is not None], 'settings': settings,
-            'evaluations': sum(evaluations(run) for run in own)}
+        if differ := differences(card['config'], asdict(config)): raise SystemExit(f'{folder} holds another training: {differ}; choose another folder')
+        learned[name] = {'begin': begin, 'counts': card['counts'], 'steps': len(card['log']), 'evaluations': sum(evaluations(run) for run in own)}
         models[name] = str(folder/'adapter')
-        compare(name, model=models[name], bf16=True)
+        mutators[name] = dict(model=models[name], bf16=True)
+        compare(name, **mutators[name])
     adaptive = compare(f'{ACCEPTED}, adaptive messages', model=EDITS, adaptive=True, bf16=True)
     for name in LONGER: compare(f'{name}, longer', iterations=64, **mutators[name])
     messages = [chances(folder, domain) for folder in adaptive]
