@@ -251,7 +251,8 @@ def _collect(config, runs, domain):
     rng, mined = np.random.default_rng([config.train.seed, 1]), Mined({}, [], [], [], {})
     if config.human or config.bugs or config.misspelled or config.parameters:
         mined = mine(bugs=config.bugs, parameters=config.parameters, misspelled=config.misspelled, seed=config.train.seed)
-        if not mined.human: raise TrainingError('none of the releases could be had; see whether pip reaches its index, or ask for no human edits, bugs, misspelled names and parameters')
+        if not mined.human: raise TrainingError('none of the releases could be had; see whether pip reaches its index, or ask for nothing that is made of them '
+            '(human edits, bugs, misspelled names, parameters)')
     by_program = {}
     for change in dict.fromkeys(_all_edits(runs)):
         said = describe(change.before, change.after, config.function)
