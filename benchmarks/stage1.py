@@ -19,7 +19,7 @@ import numpy as np
 from elm_nb.domain import Sodarace
 from elm_nb.evolve import EvolveConfig, recorded, start
 from elm_nb.finetune import FinetuneConfig, start_finetune
-from elm_nb.model import EDITS
+from elm_nb.model import EDITS, SMOLLM2, find_model
 from elm_nb.mutator import AdaptiveMessages
 from elm_nb.run import Run, differences, replay, shares
 
@@ -86,13 +86,17 @@ if __name__ == '__main__':
     mutators = {'genetic': dict(mutator='genetic'), 'genetic, numbers only': dict(mutator='genetic', numbers_only=True),
         **{name: dict(model=model, bf16=True) for name,model in models.items()}}
     for name,config in mutators.items(): compare(name, **config)
+    def note(name, begin, card, evaluations): # what was learned from
+        learned[name] = {'begin': begin, 'counts': card['counts'], 'steps': len(card['log']), 'evaluations': evaluations}
+    card = json.loads(Path(find_model(EDITS), 'card.json').read_text())
+    note(ACCEPTED, SMOLLM2, card, card['evaluations'])
     for name,(begin,teachers,settings) in ROUNDS.items():
         own = [folder for teacher in teachers for folder in runs(f'to learn from {teacher}', mutators[teacher], LEARNED_FROM)]
         folder, config = folder_of(f'learned {name}'), FinetuneConfig(models[begin], edits=1000, bf16=True, **settings)
         if not (folder/'adapter').exists(): start_finetune(own, config, folder)
         card = json.loads((folder/'finetune.json').read_text())
         if differ := differences(card['config'], asdict(config)): raise SystemExit(f'{folder} holds another training: {differ}; choose another folder')
-        learned[name] = {'begin': begin, 'counts': card['counts'], 'steps': len(card['log']), 'evaluations': sum(evaluations(run) for run in own)}
+        note(name, begin, card, sum(evaluations(run) for run in own))
         models[name] = str(folder/'adapter')
         mutators[name] = dict(model=models[name], bf16=True)
         compare(name, **mutators[name])

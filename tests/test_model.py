@@ -1,4 +1,6 @@
 "The sampler against transformers' own generation, on tiny random models of several architectures"
+import io, sys
+from contextlib import redirect_stderr
 from importlib.resources import files
 
 import numpy as np
@@ -8,7 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from elm_nb.domain import SEEDS, Sodarace
-from elm_nb.model import EDITS, LanguageModel, ModelError, load_model, save_tiny_model
+from elm_nb.model import EDITS, LanguageModel, ModelError, _download, load_model, save_tiny_model
 from elm_nb.mutator import DiffMutator, headline, line_chances, may_change
 from elm_nb.training import Pack, Text, pack
 
@@ -156,3 +158,9 @@ def test_chances_of_lines(tmp_path):
     assert found[[0, 3]].tolist() == [0, 0]
     assert np.allclose(found[[1, 2, 5, 4]], [expected[0]/2, expected[1], expected[2], expected[0]/2], atol=1e-4)
     assert np.allclose(may_change('x = 1\ny = 2'), 0.5)
+
+
+def test_a_download_without_a_terminal(tmp_path, monkeypatch):
+    "Where output is captured, sys.stderr is no file that another process could write to"
+    monkeypatch.setattr(sys, 'executable', '/bin/false')
+    with redirect_stderr(io.StringIO()), pytest.raises(ModelError, match='cannot download'): _download(tmp_path)
