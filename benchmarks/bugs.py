@@ -94,11 +94,11 @@ def genetic(problem, bugs, rate, rng):
 
 def by_prompt(model, program, n, seed):
     "Children by the paper's form of prompt, whatever they call the function"
+    name = re.match(r'def \w+', program)[0]
     prompt = f'# A buggy implementation\n{program}\n\n# {MESSAGE}\ndef'
     ended = lambda text: any(line and not line.startswith(' ') for line in text.split('\n')[1:])
     def child(sample):
         head, *body = ('def' + sample.text).split('\n')
-        name = re.match(r'def \w+', program)[0]
         return '\n'.join([re.sub(r'^def \w+', name, head), *itertools.takewhile(lambda line: not line or line.startswith(' '), body)]).rstrip()
     return [child(s) for s in model.sample(prompt, n, 128, *SAMPLING, stop=ended, seed=seed)]
 

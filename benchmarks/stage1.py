@@ -68,14 +68,14 @@ def chances(folder, domain):
 
 if __name__ == '__main__':
     out, human = Path(sys.argv[1]), sys.argv[2]
-    domain, models, results, learned = Sodarace(), {'human edits': human, ACCEPTED: EDITS}, {}, {}
+    domain, results, learned = Sodarace(), {}, {}
     def folder_of(name): return out/name.replace(' ', '-').replace(',', '')
     def runs(name, config, seeds):
         folders = [folder_of(f'{name}-{seed}') for seed in seeds]
         for folder,seed in zip(folders, seeds):
             asked = EvolveConfig(**{**COMMON, **config}, seed=seed)
-            with Run(folder, recorded(asked, domain)) as run: begun = sum(1 for _ in run.entries()) # asked for the same?
-            if begun <= asked.iterations*asked.parents*asked.children: start(asked, folder)
+            Run(folder, recorded(asked, domain)).close() # was the same asked for?
+            if evaluations(folder) < asked.iterations*asked.parents*asked.children: start(asked, folder)
         return folders
     def compare(name, **config):
         folders = runs(name, config, MEASURED)
@@ -84,7 +84,7 @@ if __name__ == '__main__':
         print(f'{name:45} niches {[f[1] for f in final]} QD {[round(f[2]) for f in final]} accepted {[r["accepted"] for r in results[name]]}', flush=True)
         return folders
     mutators = {'genetic': dict(mutator='genetic'), 'genetic, numbers only': dict(mutator='genetic', numbers_only=True),
-        **{name: dict(model=model, bf16=True) for name,model in models.items()}}
+        'human edits': dict(model=human, bf16=True), ACCEPTED: dict(model=EDITS, bf16=True)}
     for name,config in mutators.items(): compare(name, **config)
     def note(name, begin, card, evaluations): # what was learned from
         learned[name] = {'begin': begin, 'counts': card['counts'], 'steps': len(card['log']), 'evaluations': evaluations}
@@ -92,15 +92,14 @@ if __name__ == '__main__':
     note(ACCEPTED, SMOLLM2, card, card['evaluations'])
     for name,(begin,teachers,settings) in ROUNDS.items():
         own = [folder for teacher in teachers for folder in runs(f'to learn from {teacher}', mutators[teacher], LEARNED_FROM)]
-        folder, config = folder_of(f'learned {name}'), FinetuneConfig(models[begin], edits=1000, bf16=True, **settings)
+        folder, config = folder_of(f'learned {name}'), FinetuneConfig(mutators[begin]['model'], edits=1000, bf16=True, **settings)
         if not (folder/'adapter').exists(): start_finetune(own, config, folder)
         card = json.loads((folder/'finetune.json').read_text())
         if differ := differences(card['config'], asdict(config)): raise SystemExit(f'{folder} holds another training: {differ}; choose another folder')
         note(name, begin, card, sum(evaluations(run) for run in own))
-        models[name] = str(folder/'adapter')
-        mutators[name] = dict(model=models[name], bf16=True)
+        mutators[name] = dict(model=str(folder/'adapter'), bf16=True)
         compare(name, **mutators[name])
-    adaptive = compare(f'{ACCEPTED}, adaptive messages', model=EDITS, adaptive=True, bf16=True)
+    adaptive = compare(f'{ACCEPTED}, adaptive messages', **mutators[ACCEPTED], adaptive=True)
     for name in LONGER: compare(f'{name}, longer', iterations=64, **mutators[name])
     messages = [chances(folder, domain) for folder in adaptive]
     made = {'command': f'python benchmarks/stage1.py {" ".join(sys.argv[1:])}'}
