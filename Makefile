@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= runs/tiny
 
 .DEFAULT_GOAL := help
-.PHONY: help elm test readme clean
+.PHONY: help elm test readme docs docs-serve clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
@@ -21,6 +21,12 @@ readme: $(VENV)/installed-dev ## Write README.md from nbs/index.ipynb
 	$(BIN)/python -m nbconvert --to markdown --stdout --log-level ERROR nbs/index.ipynb \
 		| sed -e 's#](images/#](nbs/images/#g' -e 's#](\([0-9]*[a-z]*_\)\([a-z_]*\)\.ipynb)#](https://elm-nb.github.io/elm_nb/\2.html)#g' \
 		| awk '/^```/ { if (!inside && $$0 == "```") $$0 = "```python"; inside = !inside } 1' > README.md
+
+docs: $(VENV)/installed-dev ## Write the site into _docs/, without Quarto; formulas come from npm
+	$(BIN)/python .ci/render.py
+
+docs-serve: docs ## Show the site at http://localhost:8000
+	$(BIN)/python -m http.server -b localhost -d _docs 8000
 
 clean: ## Remove the environment
 	rm -rf $(VENV)
