@@ -4,7 +4,7 @@ import base64, html, struct
 def sized(cell):
     "Replace PNG pictures, which have two pixels for each that is meant"
     if cell.cell_type != 'code': return
-    about = ' '.join(cell.directives_.get('fig-alt:', []))
+    about = cell.directives_.get('fig-alt', '')
     for output in cell.get('outputs', []):
         if 'image/png' not in (data := output.get('data', {})): continue
         picture = ''.join(data['image/png']).replace('\n', '')

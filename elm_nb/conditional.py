@@ -95,7 +95,7 @@ class TerrainResNet(nn.Module):
         pictures = torch.from_numpy(np.stack([raster(t, self.shape) for t in unique]))
         return self.look(pictures.to(self.head.weight.device))[[unique.index(t) for t in terrains]]
 
-# %% ../nbs/16_conditional.ipynb #fdc67737
+# %% ../nbs/16_conditional.ipynb #447354bd
 @dataclass
 class Policy:
     "A model that writes programs for a terrain"
@@ -110,7 +110,7 @@ class Policy:
     def invent(self,
         terrain:Terrain,
         n:int,       # How many programs
-        **options    # Of `Inventor.sample`
+        **options    # As for an `Inventor`
     )->list[Sample]:
         "Write programs for a terrain"
         with torch.no_grad(): prefix = self.ten([terrain])[0]
@@ -213,7 +213,7 @@ def load_policy(
     value.head.load_state_dict(head)
     return policy, value
 
-# %% ../nbs/16_conditional.ipynb #4189f1aa
+# %% ../nbs/16_conditional.ipynb #f4f95df1
 class Conditionality(NamedTuple):
     "How well a policy invents for the terrain it is shown"
     terrains:tuple[str,...]
@@ -235,7 +235,7 @@ def conditionality(
     n:int=64,                        # Programs for each terrain
     seed:int=0,
     accelerator:Accelerator=None,
-    **options                        # Of `Inventor.sample`
+    **options                        # As for an `Inventor`
 )->Conditionality:
     "Invent for every terrain, and run on every terrain"
     accelerator, terrains = accelerator or processes_now(), list(domains)

@@ -1,10 +1,10 @@
 "Pictures, looked at in a real browser where there is one"
-import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from conftest import differs
 from elm_nb.show import GROUND, JOINT, SWING, Exhibit, animate, map_player, page, race
 from elm_nb.simulator import simulate
 from elm_nb.terrain import bumpy, flat, tunnel
@@ -13,18 +13,6 @@ from elm_nb.walker import Muscle, Walker
 AXES = {'height': (0, 24, 12), 'width': (0, 24, 12), 'mass': (0, 48, 12)}
 DOG = Walker(((0., 0.), (8., 0.), (8., 4.), (0., 4.), (10., 6.)), (Muscle(0, 1, 4., 0.), Muscle(1, 2), Muscle(2, 3, 6., 1.5), Muscle(3, 0),
     Muscle(0, 2, 6., 3.), Muscle(2, 4), Muscle(3, 4), Muscle(1, 3)))
-
-
-@pytest.fixture(scope='module')
-def browser():
-    "A browser of this machine; the tests that need one say so if there is none"
-    playwright = pytest.importorskip('playwright.sync_api')
-    path = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
-    if not path: pytest.skip('no Chromium on this machine (on Debian: apt-get install chromium)')
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=path, args=['--no-sandbox', '--disable-gpu', '--disable-background-networking'])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -47,21 +35,14 @@ def opened(browser, tmp_path):
 @pytest.mark.parametrize('terrain', [flat(), bumpy(), tunnel()], ids=lambda t: t.name)
 def test_an_animated_walker_moves(opened, terrain):
     tab = opened(page('A walker', [('html', animate(DOG, simulate(DOG, terrain, fps=10), terrain))]))
-    assert _differs(tab, 'svg')
+    assert differs(tab, 'svg')
 
 
 def test_a_race_moves(opened):
     runners = {name: (DOG, simulate(DOG, terrain, fps=10)) for name, terrain in (('on flat ground', flat()), ('<on bumps>', bumpy()))}
     tab = opened(page('A race', [('html', race(runners))]))
-    assert _differs(tab, 'svg')
+    assert differs(tab, 'svg')
     assert '<on bumps>:' in tab.locator('svg text').nth(1).text_content()
-
-
-def _differs(tab, selector):
-    "Do two pictures, half a second apart, differ?"
-    first = tab.locator(selector).first.screenshot()
-    tab.wait_for_timeout(500)
-    return first != tab.locator(selector).first.screenshot()
 
 
 def _pixels(tab, color):
@@ -89,13 +70,13 @@ def test_the_map_plays_what_is_clicked(opened):
     tab = opened(page('A map', [('html', map_player(shown, AXES))]))
     tab.wait_for_selector('.elm-map[data-ready="40"]')
     assert tab.inner_text('.elm-map pre') == shown[39].program, 'the best champion plays first'
-    assert _differs(tab, 'canvas')
+    assert differs(tab, 'canvas')
     for color in (JOINT, SWING, GROUND): assert _pixels(tab, color) > 20, color
     filled = tab.locator('.cells button:not([disabled])')
     assert (filled.count(), tab.locator('.cells button').count()) == (40, 144)
     tab.get_by_label('height 4 to 6, width 0 to 2: 1 champions').click()
     assert tab.inner_text('.elm-map pre') == shown[2].program
-    assert _differs(tab, 'canvas')
+    assert differs(tab, 'canvas')
     tab.select_option('.elm-map select', '1')
     assert filled.count() == len({(e.niche[0], e.niche[2]) for e in shown})
     several = tab.locator('.cells button[aria-label*=": 2 champions"]').first
