@@ -18,9 +18,8 @@ test: $(VENV)/installed-dev ## Run all notebooks and tests
 	$(BIN)/python -m pytest -q
 
 readme: $(VENV)/installed-dev ## Write README.md from nbs/index.ipynb
-	$(BIN)/python -m nbconvert --to markdown --stdout --log-level ERROR nbs/index.ipynb \
-		| sed -e 's#](images/#](nbs/images/#g' -e 's#](\([0-9]*[a-z]*_\)\([a-z_]*\)\.ipynb)#](https://elm-nb.github.io/elm_nb/\2.html)#g' \
-		| awk '/^```/ { if (!inside && $$0 == "```") $$0 = "```python"; inside = !inside } 1' > README.md
+	$(BIN)/python -m nbconvert --to markdown --stdout --log-level ERROR --TemplateExporter.extra_template_basedirs=.ci --template readme nbs/index.ipynb \
+		| sed -e 's#](images/#](nbs/images/#g' -e 's#](\([0-9]*[a-z]*_\)\([a-z0-9_]*\)\.ipynb)#](https://elm-nb.github.io/elm_nb/\2.html)#g' > README.md
 
 docs: $(VENV)/installed-dev ## Write the site into _docs/, without Quarto; formulas come from npm
 	$(BIN)/python .ci/render.py

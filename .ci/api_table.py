@@ -62,9 +62,9 @@ class ApiTable(BasicMarkdownRenderer):
             symbol = _in_library(self.fn, file.removesuffix('.py').replace('/', '.'))
             rows, line = table(symbol), inspect.getsourcelines(symbol)[1]
             head += f'[source]({base}/blob/main/{file}#L{line}){{target="_blank" style="float:right; font-size:smaller"}}\n\n'
-        defaults = any(r.default for r in rows)
-        lines = [f'| | type |{" default |" if defaults else ""} |', f'|---|---|{"---|" if defaults else ""}---|']
-        for r in rows:
-            lines.append(f'| {_cell(r.name, code=True) or "*returns*"} | {_cell(r.type, code=True)} |{f" {_cell(r.default, code=True)} |" if defaults else ""} {_cell(r.details)} |')
+        cells = [('', 'type', 'default', ''), ('---',)*4]
+        cells += [(_cell(r.name, code=True) or '*returns*', _cell(r.type, code=True), _cell(r.default, code=True), _cell(r.details)) for r in rows]
+        if not any(r.default for r in rows): cells = [(name, type, details) for name,type,_,details in cells]
+        lines = [f'| {" | ".join(row)} |' for row in cells]
         parts = [head + f'{"#"*self.title_level} {self.nm}', self.docs or '', '\n'.join(lines) if rows else '']
         return '\n\n'.join(p for p in parts if p)

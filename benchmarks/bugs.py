@@ -1,15 +1,16 @@
-"""How often does one mutation mend a program with several bugs? nbs/data/bugs.json
+"""How often does one mutation mend a program with several bugs? elm_nb/data/bugs.json
 
     elm pretrain --iterations 0 --bf16 --out runs/human
     elm pretrain --iterations 0 --bf16 --misspelled 600 --out runs/misspelled
+    elm pretrain --iterations 0 --bf16 --misspelled 2400 --out runs/misspelled-more
     elm pretrain --iterations 0 --bf16 --format rewrite --out runs/rewrite
-    python benchmarks/bugs.py runs/bugs runs/human/adapter runs/misspelled/adapter runs/rewrite/adapter
+    python benchmarks/bugs.py runs/bugs runs/human/adapter runs/misspelled/adapter runs/misspelled-more/adapter runs/rewrite/adapter
 
 4-Parity with one to five bugs and Quadratic with one and two. As mutators with the message `Fixed bugs.` are asked: the model that
-was trained on human edits, and one that was trained on misspelled names, too, 1,000 times a point; and 250 times the untrained one,
+was trained on human edits, and two that were trained on misspelled names, too, 1,000 times a point; and 250 times the untrained one,
 the one that comes with the package, and one that was trained on human edits and writes functions anew; the untrained one by the paper's
 prompt, too. Random mutation of the nodes of the expression tree tries 100,000 times, at several rates.
-Goes on where it was stopped. Takes about 40 minutes on two cores, and the trainings as long again.
+Goes on where it was stopped. Takes about an hour on two cores, and the trainings longer.
 """
 import itertools, json, re, sys
 from collections import Counter
@@ -25,7 +26,7 @@ from elm_nb.mutator import DiffMutator
 from elm_nb.run import write_whole
 from elm_nb.sandbox import Sandbox
 
-OUT = Path(__file__).parent.parent/'nbs/data/bugs.json'
+OUT = Path(__file__).parent.parent/'elm_nb/data/bugs.json'
 SAMPLING = 1., 0.95 # temperature and top-p, however a model is asked
 MESSAGE, TRIALS, RATES = 'Fixed bugs.', 100_000, (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 
@@ -126,8 +127,8 @@ def measure(accelerator, name, model_name, format, samples, file):
 if __name__ == '__main__':
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
-    human, misspelled, rewrite = sys.argv[2:]
-    models = {'human': (human, 'infill', 1000), 'misspelled': (misspelled, 'infill', 1000),
+    human, misspelled, more, rewrite = sys.argv[2:]
+    models = {'human': (human, 'infill', 1000), 'misspelled': (misspelled, 'infill', 1000), 'more misspelled': (more, 'infill', 1000),
         'untrained': (SMOLLM2, 'infill', 250), 'accepted': (EDITS, 'infill', 250), 'prompt': (SMOLLM2, None, 250), 'rewrite': (rewrite, 'rewrite', 250)}
     if not (out/'genetic.json').exists():
         begin = perf_counter()

@@ -1,4 +1,4 @@
-"""Compare the edit formats: nbs/data/formats.json
+"""Compare the edit formats: elm_nb/data/formats.json
 
     python benchmarks/formats.py runs/formats
 
@@ -28,7 +28,7 @@ from elm_nb.run import Run, replay, write_whole
 from elm_nb.training import Text
 
 NAMES = 'square', 'cppn_fixed', 'cppn_mutable'
-OUT = Path(__file__).parent.parent/'nbs/data/formats.json'
+OUT = Path(__file__).parent.parent/'elm_nb/data/formats.json'
 SETTINGS = [dict(temperature=t, top_p=p, digits=d) for t,p,d in
     ((1., 0.95, None), (1., 1., None), (0.7, 0.95, None), (0.7, 0.95, 1.2), (0.7, 1., 1.2))]
 

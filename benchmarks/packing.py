@@ -1,4 +1,4 @@
-"""How many edits a minute can be learned, packed and one by one? Prints both, and writes nbs/data/packing.json
+"""How many edits a minute can be learned, packed and one by one? Prints both, and writes elm_nb/data/packing.json
 
     python benchmarks/packing.py
 
@@ -20,7 +20,7 @@ from elm_nb.model import add_lora, load_model
 from elm_nb.run import Run
 from elm_nb.training import _loss, trained, update
 
-OUT = Path(__file__).parent.parent/'nbs/data/packing.json'
+OUT = Path(__file__).parent.parent/'elm_nb/data/packing.json'
 
 def edits_per_minute(model, optimizer, packs):
     "One step on each pack"

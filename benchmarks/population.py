@@ -1,4 +1,4 @@
-"""Evolve the champions that pages and tests use as examples: nbs/data/walkers.json.gz
+"""Evolve the champions that pages and tests use as examples: elm_nb/data/walkers.json.gz
 
     python benchmarks/population.py
 
@@ -20,7 +20,7 @@ from elm_nb.simulator import simulate
 from elm_nb.terrain import bumpy, flat, left_wall, right_wall, tunnel
 from elm_nb.walker import InvalidWalker
 
-OUT = Path(__file__).parent.parent/'nbs/data/walkers.json.gz'
+OUT = Path(__file__).parent.parent/'elm_nb/data/walkers.json.gz'
 TERRAINS = [flat(), left_wall(), right_wall(), bumpy(), tunnel()]
 RELATIVES = [replace(family(height=h), name=f'{family.__name__} {h}') for family,sizes in
     ((right_wall, (5, 10, 15, 20)), (bumpy, (1, 2, 4)), (tunnel, (7, 10, 13, 20))) for h in sizes]

@@ -1,4 +1,4 @@
-"""How fast are 32 children of a parent sampled? Prints a table, and writes nbs/data/sampler.json
+"""How fast are 32 children of a parent sampled? Prints a table, and writes elm_nb/data/sampler.json
 
     python benchmarks/sampler.py
 
@@ -17,7 +17,7 @@ from elm_nb.launch import launch, spread
 from elm_nb.model import EDITS, LanguageModel, _download, _gguf, load_model
 from elm_nb.mutator import DiffMutator
 
-OUT = Path(__file__).parent.parent/'nbs/data/sampler.json'
+OUT = Path(__file__).parent.parent/'elm_nb/data/sampler.json'
 CHILDREN, TOKENS = 32, 48
 PROMPTS = [program + '\n\n# Changed make_walker function.\n@@' for program in SEEDS.values()]
 

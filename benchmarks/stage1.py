@@ -1,4 +1,4 @@
-"""Does a mutator that learns from accepted edits search better? nbs/data/stage1.json
+"""Does a mutator that learns from accepted edits search better? elm_nb/data/stage1.json
 
     elm pretrain --iterations 0 --bf16 --out runs/human
     python benchmarks/stage1.py runs/stage1 runs/human/adapter
@@ -23,7 +23,7 @@ from elm_nb.model import EDITS, SMOLLM2, find_model
 from elm_nb.mutator import AdaptiveMessages
 from elm_nb.run import Run, differences, replay, shares
 
-OUT = Path(__file__).parent.parent/'nbs/data/stage1.json'
+OUT = Path(__file__).parent.parent/'elm_nb/data/stage1.json'
 COMMON = dict(iterations=16, parents=2, children=16)
 MEASURED, LEARNED_FROM = (0, 1, 2), (100, 101, 102) # run seeds
 ACCEPTED = 'human edits and accepted edits' # the adapter in the package

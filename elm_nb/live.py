@@ -174,7 +174,7 @@ def _as_data(walkers, terrains, config):
     return json.dumps({'walkers': {name: {'joints': w.joints, 'muscles': w.muscles} for name,w in walkers.items()},
         'terrains': [{'name': t.name.replace('_', ' '), 'lines': t.lines, 'room': ends(t.room)} for t in terrains], 'config': asdict(config)})
 
-# %% ../nbs/03a_live.ipynb #f219fff0
+# %% ../nbs/03a_live.ipynb #6c921d8a
 _widget = '''
 <div class="elm-live" id="ID"><style>
 .elm-live { font: 14px/1.5 system-ui, sans-serif }
@@ -255,7 +255,10 @@ function draw() {
   else {
     for (const l of terrain.lines) line(Walk.inset(l, config.ground_radius), 'GROUND', 2*config.ground_radius*s);
     const half = canvas.width/2/s, middle = walk.middle;
-    for (let x = Math.ceil((middle - half)/10)*10; x < middle + half; x += 10) { const y = Walk.height(x, terrain.lines[0]); line([[x, y - .2], [x, y - 1.2]], '#fff', 2); }
+    for (let x = Math.ceil((middle - half)/10)*10; x < middle + half; x += 10) {
+      const y = Walk.height(x, terrain.lines[0]);
+      line([[x, y - .2], [x, y - 1.2]], '#fff', 2);
+    }
   }
   walker.muscles.forEach(([a, b, amplitude], k) => {
     if (still && k == muscle) line([p[a], p[b]], '#f6d55c', 12);

@@ -16,7 +16,7 @@ MiniRacer = pytest.importorskip('py_mini_racer').MiniRacer
 
 @pytest.fixture(scope='module')
 def walkers():
-    population = json.loads(gzip.decompress(Path('nbs/data/walkers.json.gz').read_bytes()))
+    population = json.loads(gzip.decompress(Path('elm_nb/data/walkers.json.gz').read_bytes()))
     evolved = {f'evolved {i}': Walker(tuple(map(tuple, w['joints'])), tuple(Muscle(*m) for m in w['muscles'])) for i,w in enumerate(population[::26])}
     domain = Sodarace()
     found = {name: domain.walker(program).value for name,program in domain.seeds.items()} | evolved

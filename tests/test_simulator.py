@@ -329,7 +329,7 @@ def test_numba_agrees_with_pymunk(terrain):
 
 
 def test_the_population_is_what_its_file_says():
-    population = json.loads(gzip.decompress((ROOT/'nbs/data/walkers.json.gz').read_bytes()))
+    population = json.loads(gzip.decompress((ROOT/'elm_nb/data/walkers.json.gz').read_bytes()))
     assert len(population) >= 500
     sodarace = Sodarace()
     for entry in population[::25]:
