@@ -16,7 +16,7 @@ class page_head(Processor):
         links = f'[Notebook](https://github.com/{at}) · [Colab](https://colab.research.google.com/github/{at}), where `!pip install elm_nb` comes first'
         seconds = json.loads(SECONDS.read_text()).get(Path(file).stem)
         slow = ', without its slow cells' if any('slow' in c.directives_ for c in self.nb.cells if c.cell_type == 'code') else ''
-        told = f' · runs in about {_about(seconds)} on two CPU cores{slow}' if seconds else ''
+        told = f' · runs in about {_about(seconds)} on two CPU cores{slow}' if seconds is not None else ''
         first = next(i for i,c in enumerate(self.nb.cells) if c.cell_type == 'raw') + 1
         self.nb.cells.insert(first, mk_cell(f'::: {{.page-head}}\n{links}{told}\n:::', 'markdown'))
 

@@ -1,4 +1,4 @@
-"""The physics of the next page once more, as a loop that numba compiles: the same walk in a fraction of the time.
+"""The physics of the simulator once more, as a loop that numba compiles: the same walk in a fraction of the time.
 
 Docs: https://elm-nb.github.io/elm_nb/compiled.html.md"""
 
