@@ -1,11 +1,12 @@
 "How the site documents a function or class: its docstring, and a table of what it takes and returns, as written in its source"
-import ast, inspect, textwrap
+import ast, inspect, re, textwrap
 from dataclasses import is_dataclass
 from importlib import import_module
+from io import StringIO
 from operator import attrgetter
+from tokenize import COMMENT, generate_tokens
 from typing import NamedTuple
 
-from fastcore.docments import docments, empty
 from nbdev.doclinks import NbdevLookup
 from nbdev.showdoc import BasicMarkdownRenderer
 
@@ -17,33 +18,40 @@ class Row(NamedTuple):
 
 def _text(node): return ast.unparse(node) if node else ''
 
-def _parameters(definition):
-    "Name, type and default of each parameter of a function, or of each field of a dataclass"
-    if isinstance(definition, ast.ClassDef):
-        return [(f.target.id, _text(f.annotation), _text(f.value)) for f in definition.body if isinstance(f, ast.AnnAssign)], ''
-    a = definition.args
+def _comments(source):
+    "The comment of each line, by its number"
+    return {t.start[0]: t.string.lstrip('# ') for t in generate_tokens(StringIO(source).readline) if t.type == COMMENT}
+
+def _fields(definition, comments):
+    "Of a class whose fields are its parameters"
+    return [Row(f.target.id, _text(f.annotation), _text(f.value), comments.get(f.end_lineno, '')) for f in definition.body if isinstance(f, ast.AnnAssign)]
+
+def _parameters(definition, comments):
+    "Of a function; a comment belongs to what stands last on its line"
+    a, returned = definition.args, definition.returns
     plain = a.posonlyargs + a.args
-    defaults = [None]*(len(plain) - len(a.defaults)) + a.defaults
-    found = [(p.arg, p, d) for p,d in zip(plain, defaults) if p.arg != 'self']
+    found = [(p.arg, p, d) for p,d in zip(plain, [None]*(len(plain) - len(a.defaults)) + a.defaults) if p.arg != 'self']
     found += [(f'{star}{p.arg}', p, None) for star,p in (('*', a.vararg), ('**', a.kwarg)) if p] + [(p.arg, p, d) for p,d in zip(a.kwonlyargs, a.kw_defaults)]
-    return [(name, _text(p.annotation), _text(d)) for name,p,d in found], _text(definition.returns)
+    told = {(d or p).end_lineno: name for name,p,d in found}
+    if returned: told[returned.end_lineno] = ''
+    details = {name: comments.get(line, '') for line,name in told.items()}
+    rows = [Row(name, _text(p.annotation), _text(d), details.get(name, '')) for name,p,d in found]
+    return rows + ([Row('', _text(returned), '', details.get('', ''))] if _text(returned) not in ('', 'None') else [])
 
 def table(symbol)->list[Row]:
     "A row for each parameter, and one for what is returned"
-    definition = ast.parse(textwrap.dedent(inspect.getsource(symbol))).body[0]
-    if isinstance(definition, ast.ClassDef) and not is_dataclass(symbol) and not issubclass(symbol, tuple):
+    source = textwrap.dedent(inspect.getsource(symbol))
+    definition, comments = ast.parse(source).body[0], _comments(source)
+    if isinstance(definition, ast.ClassDef):
+        if is_dataclass(symbol) or issubclass(symbol, tuple): return _fields(definition, comments)
         definition = next((f for f in definition.body if isinstance(f, ast.FunctionDef) and f.name == '__init__'), None)
-        if not definition: return []
-    elif not isinstance(definition, (ast.ClassDef, ast.FunctionDef)): return []
-    told = {name: '' if (d := about.get('docment')) in (None, empty) else d for name,about in docments(symbol, full=True).items()}
-    parameters, returned = _parameters(definition)
-    rows = [Row(name, type, default, told.get(name.lstrip('*'), '')) for name,type,default in parameters]
-    if returned and returned != 'None': rows.append(Row('', returned, '', told.get('return', '')))
-    return rows
+    return _parameters(definition, comments) if isinstance(definition, ast.FunctionDef) else []
 
 def _cell(text, code=False):
     text = text.replace('|', '\\|').replace('\n', ' ')
-    return f'`{text}`' if code and text else text
+    return (f'`{text}`' if text else '') if code else _options_as_code(text)
+
+def _options_as_code(text): return re.sub(r'(?<![`\w-])--\w[\w-]*', r'`\g<0>`', text) # two hyphens would become a dash
 
 def _in_library(name, module):
     "A symbol as the library has it; in a notebook it was made by a cell, whose lines tell nothing"
@@ -65,6 +73,6 @@ class ApiTable(BasicMarkdownRenderer):
         cells = [('', 'type', 'default', ''), ('---',)*4]
         cells += [(_cell(r.name, code=True) or '*returns*', _cell(r.type, code=True), _cell(r.default, code=True), _cell(r.details)) for r in rows]
         if not any(r.default for r in rows): cells = [(name, type, details) for name,type,_,details in cells]
-        lines = [f'| {" | ".join(row)} |' for row in cells]
-        parts = [head + f'{"#"*self.title_level} {self.nm}', self.docs or '', '\n'.join(lines) if rows else '']
+        lines = ['::: {.api}', '', *(f'| {" | ".join(row)} |' for row in cells), '', ':::']
+        parts = [head + f'{"#"*self.title_level} {self.nm}', _options_as_code(self.docs or ''), '\n'.join(lines) if rows else '']
         return '\n\n'.join(p for p in parts if p)
