@@ -7,7 +7,7 @@ from operator import attrgetter
 from tokenize import COMMENT, generate_tokens
 from typing import NamedTuple
 
-from nbdev.doclinks import NbdevLookup
+from elm_nb._modidx import d
 from nbdev.showdoc import BasicMarkdownRenderer
 
 class Row(NamedTuple):
@@ -53,10 +53,14 @@ def _cell(text, code=False):
 
 def _options_as_code(text): return re.sub(r'(?<![`\w-])--\w[\w-]*', r'`\g<0>`', text) # two hyphens would become a dash
 
-def _in_library(name, module):
-    "A symbol as the library has it; in a notebook it was made by a cell, whose lines tell nothing"
-    found = attrgetter(name.removeprefix(f'{module}.'))(import_module(module))
-    return found.fget if isinstance(found, property) else inspect.unwrap(found)
+def _in_library(name, symbol):
+    "A symbol as the library has it, and its file; in a notebook it was made by a cell, whose lines tell nothing"
+    for module,known in d['syms'].items():
+        if f'{module}.{name}' not in known: continue
+        found = attrgetter(name)(import_module(module))
+        found = found.fget if isinstance(found, property) else inspect.unwrap(found)
+        if inspect.getdoc(found) == inspect.getdoc(symbol): return found, known[f'{module}.{name}'][1]
+    return None, ''
 
 class ApiTable(BasicMarkdownRenderer):
     def __init__(self, sym, name=None, title_level=3):
@@ -64,12 +68,12 @@ class ApiTable(BasicMarkdownRenderer):
         if hasattr(sym, '__wrapped__'): self.nm = self.fn = sym.__qualname__ # of the function inside of a decorator only the last part is left
 
     def _repr_markdown_(self):
-        head, link, rows = '---\n\n', NbdevLookup().code(self.fn), []
-        if link:
-            base, file = link.split('#')[0].split('/blob/main/')
-            symbol = _in_library(self.fn, file.removesuffix('.py').replace('/', '.'))
+        head, rows = '---\n\n', []
+        symbol, file = _in_library(re.sub(r'^elm_nb\.[a-z_]+\.', '', self.fn), self.sym)
+        if symbol:
             rows, line = table(symbol), inspect.getsourcelines(symbol)[1]
-            head += f'[source]({base}/blob/main/{file}#L{line}){{target="_blank" style="float:right; font-size:smaller"}}\n\n'
+            link = f'{d["settings"]["git_url"]}/blob/{d["settings"]["branch"]}/{file}#L{line}'
+            head += f'[source]({link}){{target="_blank" style="float:right; font-size:smaller"}}\n\n'
         cells = [('', 'type', 'default', ''), ('---',)*4]
         cells += [(_cell(r.name, code=True) or '*returns*', _cell(r.type, code=True), _cell(r.default, code=True), _cell(r.details)) for r in rows]
         if not any(r.default for r in rows): cells = [(name, type, details) for name,type,_,details in cells]
