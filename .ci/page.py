@@ -13,7 +13,8 @@ class page_head(Processor):
     def end(self):
         file = Path(self.nb.path_).name
         at = f'{get_config().git_url.removeprefix("https://github.com/")}/blob/main/nbs/{file}'
-        links = f'[Notebook](https://github.com/{at}) · [Colab](https://colab.research.google.com/github/{at}), where `!pip install elm_nb` comes first'
+        package = 'elm_nb[fast]' if "pip install 'elm_nb[fast]'" in str([c.source for c in self.nb.cells if c.cell_type == 'markdown']) else 'elm_nb'
+        links = f'[Notebook](https://github.com/{at}) · [Colab](https://colab.research.google.com/github/{at}), where `!pip install {package}` comes first'
         seconds = json.loads(SECONDS.read_text()).get(Path(file).stem)
         slow = ', without its slow cells' if any('slow' in c.directives_ for c in self.nb.cells if c.cell_type == 'code') else ''
         told = f' · runs in about {_about(seconds)} on two CPU cores{slow}' if seconds is not None else ''

@@ -1,13 +1,15 @@
-"""How fast is the simulator? Prints one table.
+"""How fast is the simulator? elm_nb/data/simulator.json
 
     python benchmarks/simulator.py
 
 Each walker lives through the same 11 seconds on flat ground: one of settling, ten of walking. In every round all variants take
 turns; times are CPU milliseconds of one core and medians over the rounds, ratios are medians of the ratios within a round.
-The last columns are wall-clock times of `simulate_many` with one and with two processes, for each walker.
+Wall-clock times of `simulate_many` with one and with two processes are for each walker.
 """
+import json
 import math
 import time
+from pathlib import Path
 
 import numpy as np
 import pymunk
@@ -16,6 +18,7 @@ from elm_nb.domain import SEEDS, Sodarace
 from elm_nb.simulator import SimConfig, placed, simulate, simulate_many, swing
 from elm_nb.terrain import flat
 
+OUT = Path(__file__).parent.parent/'elm_nb/data/simulator.json'
 CONFIG = SimConfig(settle=1., rest_distance=0.)
 WALKERS = {'square': 'square', 'radial': 'radial', '8x3 grid': 'cppn_fixed'}
 ROUNDS, MANY = 15, 64
@@ -59,19 +62,18 @@ def timed(clock, action):
 
 
 def measure(walker):
-    "One row of the table"
-    variants = [lambda: naive(walker), lambda: simulate(walker, config=CONFIG), lambda: simulate(walker, config=CONFIG, backend='numba')]
-    for v in variants: v()
-    times = np.array([[timed(time.process_time, v) for v in variants] for _ in range(ROUNDS)])
-    several = [timed(time.perf_counter, lambda: simulate_many([walker]*MANY, config=CONFIG, backend=b, workers=n))/MANY
-        for b in ('pymunk', 'numba') for n in (1, 2)]
-    return [*np.median(times, axis=0)*1e3, *np.median(times[:, :1]/times[:, 1:], axis=0), *np.array(several)*1e3]
+    "Milliseconds, and how many times faster than the plain loop"
+    variants = {'plain loop': lambda: naive(walker), 'pymunk': lambda: simulate(walker, config=CONFIG), 'numba': lambda: simulate(walker, config=CONFIG, backend='numba')}
+    for v in variants.values(): v()
+    times = np.array([[timed(time.process_time, v) for v in variants.values()] for _ in range(ROUNDS)])
+    several = {f'{b}, {n}': timed(time.perf_counter, lambda: simulate_many([walker]*MANY, config=CONFIG, backend=b, workers=n))/MANY*1e3
+        for b in ('pymunk', 'numba') for n in (1, 2)}
+    return {'alone': dict(zip(variants, (np.median(times, axis=0)*1e3).tolist())), 'faster': dict(zip(variants, np.median(times[:, :1]/times, axis=0).tolist())),
+        'many': several}
 
 
 if __name__ == '__main__':
     sodarace = Sodarace()
     walkers = {name: sodarace.walker(SEEDS[seed]).value for name, seed in WALKERS.items()}
     for backend in ('pymunk', 'numba'): simulate_many(list(walkers.values())*4, backend=backend, workers=2) # starts the processes, compiles
-    print(f'{"":10}{"CPU milliseconds of one core":^27}{"times faster":^18}{"pymunk, ms":^18}{"numba, ms":^18}')
-    print(f'{"":10}' + ''.join(f'{c:>9}' for c in ('naive', 'default', 'numba', 'default', 'numba', '1 proc.', '2 proc.', '1 proc.', '2 proc.')))
-    for name, walker in walkers.items(): print(f'{name:10}' + ''.join(f'{v:9.2f}' for v in measure(walker)))
+    OUT.write_text(json.dumps({name: measure(walker) for name, walker in walkers.items()}, indent=1) + '\n')

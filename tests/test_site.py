@@ -59,6 +59,7 @@ def test_api_tables_tell_what_the_source_tells(soups):
     rows = {tr.find('td').get_text(): [td.get_text() for td in tr.find_all('td')] for tr in table.select('tbody tr')}
     assert rows['backend'][1:3] == ['str', "'pymunk'"] and 'needs the extra' in rows['backend'][3]
     assert table.select_one('a[href*="walker.html#walker"]') and rows['returns'][1] == 'Rollout'
+    assert 'walker' in soups['show'].find(id='draw').find_next('table').get_text() # another module has a function of that name
     assert 'Index of the first joint' in soups['walker'].find(id='muscle').find_next('table').get_text() # fields are documented, too
     link = heading.find_previous('a', string='source')['href']
     line = int(link.split('#L')[1])
