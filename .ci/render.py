@@ -33,7 +33,8 @@ def add_katex(folder):
     "Put what sets formulas beside the pages"
     with tempfile.TemporaryDirectory() as scratch:
         try: subprocess.run(['npm', 'pack', '--silent', f'katex@{KATEX}'], cwd=scratch, check=True, stdout=subprocess.DEVNULL)
-        except FileNotFoundError: sys.exit('npm, which brings the formulas of the site (KaTeX), is missing; on Debian: apt-get install npm')
+        except (FileNotFoundError, subprocess.CalledProcessError) as error:
+            sys.exit(f'KaTeX, which sets the formulas of the site, could not be had from npm (on Debian: apt-get install npm): {error}')
         with tarfile.open(f'{scratch}/katex-{KATEX}.tgz') as packed: packed.extractall(scratch, filter='data')
         shutil.copytree(f'{scratch}/package/dist', folder, ignore=lambda _,names: [n for n in names if not re.fullmatch(r'.*\.min\.(js|css)|contrib|fonts|.*\.woff2', n)])
 
