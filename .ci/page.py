@@ -29,7 +29,7 @@ def _about(seconds):
 def sized(cell):
     "Show PNG pictures, which have two pixels for each that is meant, at their size on paper; `#| fig-alt:` says what is on them"
     if cell.cell_type != 'code': return
-    about = cell.directives_.get('fig-alt', '')
+    about = cell.directives_.get('fig-alt', '').strip('"')
     for output in cell.get('outputs', []):
         if 'image/png' not in (data := output.get('data', {})): continue
         picture = ''.join(data['image/png']).replace('\n', '')

@@ -4,6 +4,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT/'nbs').glob('*.ipynb'))
@@ -36,4 +37,6 @@ def test_a_page_begins_with_what_it_holds_and_ends_with_what_comes_next(notebook
 @pytest.mark.parametrize('notebook', NOTEBOOKS, ids=lambda n: n.stem)
 def test_what_was_drawn_is_said_in_words(notebook):
     for cell in json.loads(notebook.read_text())['cells']:
-        if any('image/png' in output.get('data', {}) for output in cell.get('outputs', [])): assert '#| fig-alt: ' in ''.join(cell['source'])
+        if not any('image/png' in output.get('data', {}) for output in cell.get('outputs', [])): continue
+        options = [line.removeprefix('#| ') for line in cell['source'] if line.startswith('#| ') and ':' in line]
+        assert yaml.safe_load(''.join(options))['fig-alt']
