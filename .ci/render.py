@@ -45,10 +45,9 @@ def render():
         subprocess.run([sys.executable, '-m', 'smalldocs.cli', 'render', '--strict', '--quiet', str(stage)], check=True)
         out = stage/'_docs'
         add_katex(out/'site_libs/katex')
-        for page in out.rglob('*.html'):
-            up = '../'*(len(page.relative_to(out).parts) - 1)
-            text = page.read_text().replace(f'https://cdn.jsdelivr.net/npm/katex@{KATEX}/dist', f'{up}site_libs/katex')
-            page.write_text(text.replace(f'href="{SITE}', f'href="{up}'))
+        for page in out.glob('*.html'):
+            text = page.read_text().replace(f'https://cdn.jsdelivr.net/npm/katex@{KATEX}/dist', 'site_libs/katex')
+            page.write_text(text.replace(f'href="{SITE}', 'href="'))
         for style in out.rglob('*.css'):
             text = style.read_text()
             if '@import' in text: style.write_text(re.sub(r'@import url\([^)]*\);?', '', text))

@@ -18,7 +18,7 @@ from .simulator import SimConfig
 from .terrain import Terrain, bumpy, flat, left_wall, right_wall, tunnel
 from .walker import Walker
 
-# %% ../nbs/03a_live.ipynb #426f7c10
+# %% ../nbs/03a_live.ipynb #5193b169
 _physics = '''
 // A Walk: one walker on one terrain. The numbers of `c` are those of SimConfig, and step for step it does what the simulator does.
 class Walk {
@@ -27,7 +27,8 @@ class Walk {
     [this.c, this.muscles, this.steps, this.time] = [c, walker.muscles, 0, 0];
     this.p = Walk.placed(walker.joints, terrain, c);
     [this.v, this.escape] = [0, 1].map(() => this.p.map(() => [0, 0]));
-    this.ground = terrain.lines.flatMap(line => Walk.segments(Walk.inset(line, c.ground_radius)));
+    this.lines = terrain.lines.map(line => Walk.inset(line, c.ground_radius));
+    this.ground = this.lines.flatMap(Walk.segments);
     this.lengths = walker.muscles.map(([a, b]) => Math.hypot(this.p[b][0] - this.p[a][0], this.p[b][1] - this.p[a][1]));
     this.normal = walker.muscles.map(() => [0, 0]);
     this.drag = new Array(m).fill(0);
@@ -174,13 +175,13 @@ def _as_data(walkers, terrains, config):
     return json.dumps({'walkers': {name: {'joints': w.joints, 'muscles': w.muscles} for name,w in walkers.items()},
         'terrains': [{'name': t.name.replace('_', ' '), 'lines': t.lines, 'room': ends(t.room)} for t in terrains], 'config': asdict(config)})
 
-# %% ../nbs/03a_live.ipynb #6c921d8a
+# %% ../nbs/03a_live.ipynb #1f502d67
 _widget = '''
 <div class="elm-live" id="ID"><style>
 .elm-live { font: 14px/1.5 system-ui, sans-serif }
 .elm-live > div { display: flex; flex-wrap: wrap; gap: .3em 1em; align-items: center; margin: .3em 0 }
 .elm-live canvas { width: 100%; background: #fff; border: 1px solid #8886; border-radius: 4px; touch-action: none }
-.elm-live canvas.build { cursor: grab; touch-action: none }
+.elm-live canvas.build { cursor: grab }
 .elm-live select, .elm-live button { font: inherit; padding: .1em .5em }
 .elm-live label { display: inline-flex; gap: .4em; align-items: center }
 .elm-live .told { margin-left: auto; font-variant-numeric: tabular-nums }
@@ -253,7 +254,7 @@ function draw() {
   pen.lineCap = pen.lineJoin = 'round';
   if (still) { const y = Math.min(...p.map(q => q[1])) - config.joint_radius; line([[view.x - 1e3, y], [view.x + 1e3, y]], 'GROUND', 3); }
   else {
-    for (const l of terrain.lines) line(Walk.inset(l, config.ground_radius), 'GROUND', 2*config.ground_radius*s);
+    for (const l of walk.lines) line(l, 'GROUND', 2*config.ground_radius*s);
     const half = canvas.width/2/s, middle = walk.middle;
     for (let x = Math.ceil((middle - half)/10)*10; x < middle + half; x += 10) {
       const y = Walk.height(x, terrain.lines[0]);
