@@ -17,11 +17,10 @@ from elm_nb.domain import SEEDS, Sodarace
 from elm_nb.evolve import evolve
 from elm_nb.genetic import GeneticMutator
 from elm_nb.simulator import simulate
-from elm_nb.terrain import bumpy, flat, left_wall, right_wall, tunnel
+from elm_nb.terrain import TERRAINS, bumpy, right_wall, tunnel
 from elm_nb.walker import InvalidWalker
 
 OUT = Path(__file__).parent.parent/'elm_nb/data/walkers.json.gz'
-TERRAINS = [flat(), left_wall(), right_wall(), bumpy(), tunnel()]
 RELATIVES = [replace(family(height=h), name=f'{family.__name__} {h}') for family,sizes in
     ((right_wall, (5, 10, 15, 20)), (bumpy, (1, 2, 4)), (tunnel, (7, 10, 13, 20))) for h in sizes]
 
@@ -47,12 +46,12 @@ def champions(terrain, seed):
         walker = built.value
         found.append({'seed': seed, 'terrain': terrain.name, 'program': program, 'joints': walker.joints, 'muscles': walker.muscles,
             'top': round(float(np.median(simulate(walker, fps=10).positions[..., 1].max(axis=1))), 2), # how high it reaches while it walks
-            'outcome': {t.name: outcome(walker, t) for t in TERRAINS + RELATIVES}})
+            'outcome': {t.name: outcome(walker, t) for t in (*TERRAINS.values(), *RELATIVES)}})
     return found
 
 
 if __name__ == '__main__':
-    runs = [(terrain, seed) for terrain in TERRAINS for seed in SEEDS]
+    runs = [(terrain, seed) for terrain in TERRAINS.values() for seed in SEEDS]
     with ProcessPoolExecutor(2) as pool: population = [walker for run in pool.map(champions, *zip(*runs)) for walker in run]
     OUT.write_bytes(gzip.compress(json.dumps(population).encode(), mtime=0))
     print(f'{len(population)} walkers, {OUT.stat().st_size/1000:.0f} kB')

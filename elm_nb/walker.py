@@ -20,7 +20,7 @@ class Muscle(NamedTuple):
     amplitude:float=0.0  # Strength of the swing as the program asked for it; `simulator` turns it into a length
     phase:float=0.0      # Offset in the period, in radians
 
-# %% ../nbs/00_walker.ipynb #5182d6fb
+# %% ../nbs/00_walker.ipynb #abef3429
 class InvalidWalker(ValueError): "The data does not describe a walker; the message says why"
 
 def _require(condition, message):
@@ -40,7 +40,9 @@ class Walker:
             _require(len(joint) == 2 and all(map(isfinite, joint)), f'joint {i} must be two finite numbers, got {joint}')
         for i,(a,b,*numbers) in enumerate(self.muscles):
             _require(a in range(n) and b in range(n) and a != b, f'muscle {i} joins joints {a} and {b}; it takes two different ones of 0 to {n-1}')
-            _require(all(map(isfinite, numbers)), f'amplitude and phase of muscle {i} must be finite, got {numbers}')
+            _require(len(numbers) <= 2 and all(map(isfinite, numbers)), f'amplitude and phase of muscle {i} must be finite, got {numbers}')
+        object.__setattr__(self, 'joints', tuple(map(tuple, self.joints))) # given as lists, a walker can be hashed all the same
+        object.__setattr__(self, 'muscles', tuple(Muscle(*m) for m in self.muscles))
 
     @property
     def height(self)->float: # Extent of the joints along y, in world units
@@ -151,7 +153,7 @@ def _pieces(n, muscles):
     for m in muscles: piece[root(m.a)] = root(m.b)
     return sum(piece[i] == i for i in range(n))
 
-# %% ../nbs/00_walker.ipynb #afd745d3
+# %% ../nbs/00_walker.ipynb #0b13fc05
 def check_walker(
     data # What a program returned: anything at all
 )->Walker: # A walker within the limits of `WalkerCreator`; otherwise `InvalidWalker` is raised
@@ -168,7 +170,7 @@ def check_walker(
         wc.add_muscle(a, b, False, amplitude, phase)
     _require(wc.ignored == 0, 'the interface would have ignored one of the muscles')
     _require(type(ignored) is int and 0 <= ignored <= wc.max_calls, 'ignored must be a count')
-    walker = Walker(tuple(wc.joints), tuple(Muscle(*m) for m in wc.muscles), ignored)
+    walker = Walker(wc.joints, wc.muscles, ignored)
     _require(walker.mass >= 3, f'a walker has at least 3 joints, this one {walker.mass}')
     _require(any(m.amplitude for m in walker.muscles), 'no muscle swings')
     _require(_pieces(walker.mass, walker.muscles) == 1, 'the walker falls into pieces')

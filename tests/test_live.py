@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from elm_nb.domain import Sodarace
-from elm_nb.live import TERRAINS, _as_data, _physics, live
+from elm_nb.live import _as_data, _physics, live
 from elm_nb.simulator import SimConfig, simulate
-from elm_nb.terrain import flat, right_wall, tunnel
+from elm_nb.terrain import TERRAINS, flat, right_wall, tunnel
 from elm_nb.walker import InvalidWalker, Muscle, Walker
 
 THREE_SECONDS = SimConfig(duration=3.)
@@ -17,7 +17,7 @@ MiniRacer = pytest.importorskip('py_mini_racer').MiniRacer
 @pytest.fixture(scope='module')
 def walkers():
     population = json.loads(gzip.decompress(Path('elm_nb/data/walkers.json.gz').read_bytes()))
-    evolved = {f'evolved {i}': Walker(tuple(map(tuple, w['joints'])), tuple(Muscle(*m) for m in w['muscles'])) for i,w in enumerate(population[::26])}
+    evolved = {f'evolved {i}': Walker(w['joints'], w['muscles']) for i,w in enumerate(population[::26])}
     domain = Sodarace()
     found = {name: domain.walker(program).value for name,program in domain.seeds.items()} | evolved
     assert len(evolved) == 20 and len(found) == 24
@@ -27,7 +27,7 @@ def walkers():
 def in_javascript(walkers):
     "Where the joints are at the end, and the distance, by walker and terrain"
     engine = MiniRacer()
-    engine.eval(_physics + f'const {{walkers, terrains, config}} = {_as_data(walkers, TERRAINS, THREE_SECONDS)};')
+    engine.eval(_physics + f'const {{walkers, terrains, config}} = {_as_data(walkers, TERRAINS.values(), THREE_SECONDS)};')
     engine.eval('''function end(name, k) {
         const walk = new Walk(walkers[name], terrains[k], config);
         while (walk.seconds < config.duration - config.dt/2) walk.walk();
@@ -35,14 +35,14 @@ def in_javascript(walkers):
     }''')
     return lambda name, k: json.loads(engine.eval(f'end({json.dumps(name)}, {k})'))
 
-@pytest.mark.parametrize('k', range(len(TERRAINS)))
-def test_walks_like_the_simulator(k, walkers, in_javascript):
-    backend = 'pymunk' if TERRAINS[k] == flat() else 'numba' # where contacts change all the time the two differ in rounding, and chaos does the rest
-    room = TERRAINS[k].room[1] - TERRAINS[k].room[0] - 2*THREE_SECONDS.joint_radius
+@pytest.mark.parametrize('k, terrain', list(enumerate(TERRAINS.values())), ids=TERRAINS)
+def test_walks_like_the_simulator(k, terrain, walkers, in_javascript):
+    backend = 'pymunk' if terrain == flat() else 'numba' # where contacts change all the time the two differ in rounding, and chaos does the rest
+    room = terrain.room[1] - terrain.room[0] - 2*THREE_SECONDS.joint_radius
     fitting = {name: walker for name,walker in walkers.items() if walker.width <= room}
     assert len(fitting) >= len(walkers) - 1
     for name,walker in fitting.items():
-        rollout, (positions, distance, steps) = simulate(walker, TERRAINS[k], THREE_SECONDS, backend=backend), in_javascript(name, k)
+        rollout, (positions, distance, steps) = simulate(walker, terrain, THREE_SECONDS, backend=backend), in_javascript(name, k)
         assert steps == round((rollout.settling + 3)*60), name
         assert np.abs(rollout.positions[-1] - positions).max() < 0.01, name
         assert distance == pytest.approx(rollout.distance, abs=0.01), name

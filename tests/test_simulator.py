@@ -17,11 +17,10 @@ from hypothesis import strategies as st
 
 from elm_nb.domain import SEEDS, Sodarace
 from elm_nb.simulator import SimConfig, _pool, rest_lengths, robust_fitness, simulate, simulate_many
-from elm_nb.terrain import Terrain, bumpy, flat, from_points, inset, left_wall, right_wall, tunnel
+from elm_nb.terrain import TERRAINS, Terrain, bumpy, flat, from_points, inset, left_wall, right_wall, tunnel
 from elm_nb.walker import InvalidWalker, Muscle, Walker, WalkerCreator
 
 ROOT = Path(__file__).parent.parent
-TERRAINS = [flat(), left_wall(), right_wall(), bumpy(), tunnel()]
 BACKENDS = ['pymunk', 'numba']
 TWO_SECONDS = SimConfig(duration=2.)
 PATIENT = SimConfig(settle=200., rest_time=5., rest_distance=1e-10) # so strict that no slow tilt counts as rest
@@ -63,7 +62,7 @@ def crowded(seed, strongest=60.):
         if len(free) < 2 or all((a, b) in wc.pairs for i, a in enumerate(free) for b in free[i+1:]): return crowded(seed + 1000, strongest)
         a, b = rng.choice(free, 2, replace=False).tolist()
         wc.add_muscle(a, b, False, *rng.uniform((-strongest, 0), (strongest, 6)).tolist())
-    return Walker(tuple(wc.joints), tuple(Muscle(*m) for m in wc.muscles))
+    return Walker(wc.joints, wc.muscles)
 
 
 def without_muscles(walker): return replace(walker, muscles=tuple(m._replace(amplitude=0.) for m in walker.muscles))
@@ -95,7 +94,7 @@ def test_shapes_do_not_earn_by_falling_over(backend):
         xy = rng.uniform(0, 10, (n, 2))
         near = np.linalg.norm(xy[:, None] - xy, axis=2).argsort(axis=1)[:, 1:4]
         links = sorted({(min(i, j), max(i, j)) for i in range(n) for j in near[i].tolist()})
-        shapes.append(Walker(tuple(map(tuple, xy.tolist())), tuple(Muscle(a, b) for a, b in links)))
+        shapes.append(Walker(xy.tolist(), links))
     distances = np.abs([r.distance for r in simulate_many(shapes, backend=backend, workers=2)])
     assert np.quantile(distances, 0.99) < 0.1 and distances.max() < 2
 
@@ -159,7 +158,7 @@ def test_energy_does_not_grow(backend, walker):
 
 
 @on_both_backends
-@pytest.mark.parametrize('terrain', TERRAINS, ids=lambda t: t.name)
+@pytest.mark.parametrize('terrain', TERRAINS.values(), ids=TERRAINS)
 def test_nobody_ends_inside_of_the_ground(backend, terrain):
     "At the end by no more than the radius of a joint, and in no frame by more than one fast step"
     sodarace = Sodarace()
@@ -214,6 +213,7 @@ def test_not_finite_is_refused_by_name(bad):
     with pytest.raises(InvalidWalker, match='joint 2'): Walker((*joints[:2], (0., bad)), muscles)
     with pytest.raises(InvalidWalker, match='muscle 1'): Walker(joints, (muscles[0], Muscle(1, 2, bad)))
     with pytest.raises(InvalidWalker, match='muscle 1'): Walker(joints, (muscles[0], Muscle(1, 2, 3., bad)))
+    with pytest.raises(InvalidWalker, match='muscle 1'): Walker(joints, (muscles[0], (1, 2, 3., 0., 0.)))
     with pytest.raises(ValueError, match='point 1 of line 0'): Terrain('bad', (((-1000, 0), (0, bad), (5, 1)),))
     with pytest.raises(ValueError, match='point 1 of the terrain'): from_points([(0, 0), (5, bad)])
     with pytest.raises(ValueError, match='height must be positive and finite'): right_wall(height=bad)
@@ -245,7 +245,7 @@ def test_the_drawn_surface_is_the_surface():
     for x in (-25., -15., 0., 20.):
         deep = simulate(Walker(((x, 0.), (x + 0.5, 0.), (x + 1., 0.)), (Muscle(0, 1), Muscle(1, 2))), valley, config)
         assert 0.1 < deep.positions[0][:, 1].min() < 0.35
-    for terrain in TERRAINS:
+    for terrain in TERRAINS.values():
         for line in terrain.lines:
             moved = inset(line, 2.)
             a, b, p = moved[:-1], moved[1:], np.array(line)
@@ -318,7 +318,7 @@ def rank_correlation(a, b):
     return np.corrcoef(rank(a), rank(b))[0, 1]
 
 
-@pytest.mark.parametrize('terrain', TERRAINS, ids=lambda t: t.name)
+@pytest.mark.parametrize('terrain', TERRAINS.values(), ids=TERRAINS)
 def test_numba_agrees_with_pymunk(terrain):
     "Bumps have valleys, where a joint touches two segments and the order decides; the page of the simulator shows that"
     n = 300 if terrain.name == 'flat' else 100
@@ -327,6 +327,10 @@ def test_numba_agrees_with_pymunk(terrain):
         if duration == 2.: assert (np.abs(pymunk - numba) < 1e-6).mean() >= (0.6 if terrain.name == 'bumpy' else 1)
         else: assert rank_correlation(pymunk, numba) >= {'flat': 0.999, 'bumpy': 0.9}.get(terrain.name, 0.99)
 
+
+def test_a_walker_of_lists_is_the_same_and_can_be_hashed():
+    lists, tuples = Walker([[0., 0.], [1., 0.]], [[0, 1, 2.]]), Walker(((0., 0.), (1., 0.)), (Muscle(0, 1, 2.),))
+    assert lists == tuples and hash(lists) == hash(tuples) and lists.muscles[0].phase == 0.
 
 def test_the_population_is_what_its_file_says():
     population = json.loads(gzip.decompress((ROOT/'elm_nb/data/walkers.json.gz').read_bytes()))
