@@ -6,7 +6,7 @@ from fastcore.nbio import mk_cell
 from nbdev.config import get_config
 from nbdev.process import Processor
 
-SECONDS = Path(__file__).with_name('seconds.json') # of the cells that are not marked slow, written by benchmarks/pages.py
+SECONDS = Path(__file__).with_name('seconds.json') # written by benchmarks/pages.py
 
 class page_head(Processor):
     "Under the title of every page: where its notebook is, and how long it takes"
@@ -15,9 +15,9 @@ class page_head(Processor):
         at = f'{get_config().git_url.removeprefix("https://github.com/")}/blob/main/nbs/{file}'
         package = 'elm_nb[fast]' if "pip install 'elm_nb[fast]'" in str([c.source for c in self.nb.cells if c.cell_type == 'markdown']) else 'elm_nb'
         links = f'[Notebook](https://github.com/{at}) · [Colab](https://colab.research.google.com/github/{at}), where `!pip install {package}` comes first'
-        seconds = json.loads(SECONDS.read_text()).get(Path(file).stem)
-        slow = ', without its slow cells' if any('slow' in c.directives_ for c in self.nb.cells if c.cell_type == 'code') else ''
-        told = f' · runs in about {_about(seconds)} on two CPU cores{slow}' if seconds is not None else ''
+        seconds = json.loads(SECONDS.read_text()).get(Path(file).stem, {})
+        told = f' · runs in about {_about(seconds["quick"])} on two CPU cores' if 'quick' in seconds else ''
+        if 'slow' in seconds: told += f', with its slow cells in about {_about(seconds["slow"])}'
         first = next(i for i,c in enumerate(self.nb.cells) if c.cell_type == 'raw') + 1
         self.nb.cells.insert(first, mk_cell(f'::: {{.page-head}}\n{links}{told}\n:::', 'markdown'))
 

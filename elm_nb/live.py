@@ -178,8 +178,8 @@ _widget = '''
 <div class="elm-live" id="ID"><style>
 .elm-live { font: 14px/1.5 system-ui, sans-serif }
 .elm-live > div { display: flex; flex-wrap: wrap; gap: .3em 1em; align-items: center; margin: .3em 0 }
-.elm-live canvas { width: 100%; background: #fff; border: 1px solid #8886; border-radius: 4px; touch-action: none }
-.elm-live canvas.build { cursor: grab }
+.elm-live canvas { width: 100%; background: #fff; border: 1px solid #8886; border-radius: 4px }
+.elm-live canvas.build { cursor: grab; touch-action: none }
 .elm-live select, .elm-live button { font: inherit; padding: .1em .5em }
 .elm-live label { display: inline-flex; gap: .4em; align-items: center }
 .elm-live .told { margin-left: auto; font-variant-numeric: tabular-nums }
@@ -266,7 +266,7 @@ function draw() {
   pen.fillStyle = 'JOINT';
   for (const [x, y] of p) { pen.beginPath(); pen.arc(X(x), Y(y), Math.max(config.joint_radius*s, still ? 9 : 4), 0, 7); pen.fill(); }
   told.textContent = fault || (still ? 'muscles off' : `${walk.seconds.toFixed(1)} s: ${walk.distance.toFixed(1)} units`);
-  canvas.setAttribute('aria-label', `A walker with ${p.length} joints on ${terrain.name} ground`);
+  canvas.setAttribute('aria-label', `A walker with ${p.length} joints; terrain: ${terrain.name}`);
 }
 function frame(now) {
   requestAnimationFrame(frame);
