@@ -18,6 +18,7 @@ class page_head(Processor):
         seconds = json.loads(SECONDS.read_text()).get(Path(file).stem, {})
         told = f' · runs in about {_about(seconds["quick"])} on two CPU cores' if 'quick' in seconds else ''
         if 'slow' in seconds: told += f', with its slow cells in about {_about(seconds["slow"])}'
+        elif any('slow' in c.directives_ for c in self.nb.cells if c.cell_type == 'code'): told += ', without its slow cells'
         first = next(i for i,c in enumerate(self.nb.cells) if c.cell_type == 'raw') + 1
         self.nb.cells.insert(first, mk_cell(f'::: {{.page-head}}\n{links}{told}\n:::', 'markdown'))
 
