@@ -5,7 +5,7 @@
 Both read the same _quarto.yml. What differs is mended here: pages are named by their module, formulas need KaTeX beside them,
 the theme asks for fonts from elsewhere, and links to the site itself become relative.
 """
-import json, os, re, shutil, subprocess, sys, tarfile, tempfile
+import json, os, re, shutil, subprocess, sys, tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,7 +35,7 @@ def add_katex(folder):
         try: subprocess.run(['npm', 'pack', '--silent', f'katex@{KATEX}'], cwd=scratch, check=True, stdout=subprocess.DEVNULL)
         except (FileNotFoundError, subprocess.CalledProcessError) as error:
             sys.exit(f'KaTeX, which sets the formulas of the site, could not be had from npm (on Debian: apt-get install npm): {error}')
-        with tarfile.open(f'{scratch}/katex-{KATEX}.tgz') as packed: packed.extractall(scratch, filter='data')
+        shutil.unpack_archive(f'{scratch}/katex-{KATEX}.tgz', scratch)
         shutil.copytree(f'{scratch}/package/dist', folder, ignore=lambda _,names: [n for n in names if not re.fullmatch(r'.*\.min\.(js|css)|contrib|fonts|.*\.woff2', n)])
 
 def render():
