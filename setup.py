@@ -4,7 +4,7 @@ from configparser import ConfigParser
 from pathlib import Path
 from re import search
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 here = Path(__file__).parent
 config = ConfigParser(delimiters=['='])
@@ -24,7 +24,7 @@ setup(
     keywords=meta['keywords'].split(),
     classifiers=['Programming Language :: Python :: 3', 'Intended Audience :: Science/Research',
                  'Topic :: Scientific/Engineering :: Artificial Intelligence'],
-    packages=['elm_nb'],
+    packages=find_packages(include=['elm_nb', 'elm_nb.*']),
     include_package_data=True,
     python_requires='>=' + meta['min_python'],
     install_requires=meta['requirements'].split(),

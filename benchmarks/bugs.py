@@ -20,11 +20,11 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from elm_nb.launch import launch, spread
-from elm_nb.model import EDITS, SMOLLM2, load_model
-from elm_nb.mutator import DiffMutator
-from elm_nb.run import write_whole
-from elm_nb.sandbox import Sandbox
+from elm_nb.launch import launch, distributed_map
+from elm_nb.language.model import EDITS, SMOLLM2, load_model
+from elm_nb.language.mutator import DiffMutator
+from elm_nb.search.run import write_whole
+from elm_nb.search.sandbox import Sandbox
 
 OUT = Path(__file__).parent.parent/'elm_nb/data/bugs.json'
 SAMPLING = 1., 0.95 # temperature and top-p, however a model is asked
@@ -112,7 +112,7 @@ def measure(accelerator, name, model_name, format, samples, file):
         if not mutator: return by_prompt(model, program, size, start)
         return [p.applied.source for p in mutator.propose(program, size, [0, start])]
     for (problem,bugs),program in POINTS.items():
-        children = [c for part in spread(batch, [(program, start) for start in range(0, samples, size)], accelerator) for c in part]
+        children = [c for part in distributed_map(batch, [(program, start) for start in range(0, samples, size)], accelerator) for c in part]
         verdicts = {c: is_right(c, problem, sandbox) for c in dict.fromkeys(children)}
         count = Counter(children)
         wrong = [c for c,_ in count.most_common() if not verdicts[c] and c != program]

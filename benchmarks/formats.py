@@ -17,15 +17,16 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from elm_nb.domain import Sodarace
-from elm_nb.evolve import EvolveConfig, start
-from elm_nb.finetune import FinetuneConfig, _text, edits_of, train_mutator
-from elm_nb.human_edits import Change, describe, mine
-from elm_nb.launch import launch, spread
-from elm_nb.model import EDITS, SMOLLM2, load_model
-from elm_nb.mutator import MAX_TOKENS, DiffMutator
-from elm_nb.run import Run, replay, write_whole
-from elm_nb.training import Text
+from elm_nb.sodarace.domain import Sodarace
+from elm_nb.stage1 import EvolveConfig, start
+from elm_nb.language.finetune import train_mutator
+from elm_nb.language.lessons import FinetuneConfig, _text, edits_of
+from elm_nb.language.human_edits import Change, describe, mine
+from elm_nb.launch import launch, distributed_map
+from elm_nb.language.model import EDITS, SMOLLM2, load_model
+from elm_nb.language.mutator import MAX_TOKENS, DiffMutator
+from elm_nb.search.run import Run, replay, write_whole
+from elm_nb.language.training import Text
 
 NAMES = 'square', 'cppn_fixed', 'cppn_mutable'
 OUT = Path(__file__).parent.parent/'elm_nb/data/formats.json'
@@ -104,7 +105,7 @@ def measure(accelerator, out, adapter, format, settings, kinds, file):
 
     functions, result = collect(out)['functions'], {'format': format, **settings}
     for kind in kinds:
-        found = spread(edited, [(kind, i) for i in range(len(parents if kind == 'walkers' else functions))], accelerator)
+        found = distributed_map(edited, [(kind, i) for i in range(len(parents if kind == 'walkers' else functions))], accelerator)
         rows = [row for _,rows in found for row in rows]
         result[kind] = {name: float(np.mean([r[name] for r in rows])) for name in rows[0]} | {'edits': len(rows), 'seconds on a core': sum(s for s,_ in found)}
     if accelerator.is_main_process: write_whole(file, json.dumps(result))

@@ -12,13 +12,14 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from elm_nb.domain import Sodarace
-from elm_nb.evolve import EvolveConfig, start
-from elm_nb.finetune import FinetuneConfig, edits_of, lessons
+from elm_nb.sodarace.domain import Sodarace
+from elm_nb.stage1 import EvolveConfig, start
+from elm_nb.language.lessons import FinetuneConfig, edits_of, lessons
 from elm_nb.launch import processes_now
-from elm_nb.model import add_lora, load_model
-from elm_nb.run import Run
-from elm_nb.training import _loss, trained, update
+from elm_nb.language.adapter import add_lora
+from elm_nb.language.model import load_model
+from elm_nb.search.run import Run
+from elm_nb.language.training import _loss, trainable_parameters, update
 
 OUT = Path(__file__).parent.parent/'elm_nb/data/packing.json'
 
@@ -36,7 +37,7 @@ if __name__ == '__main__':
     rows = []
     for dtype in ('float32', 'bfloat16'):
         model = add_lora(load_model(dtype=getattr(torch, dtype)))
-        optimizer = torch.optim.AdamW(trained(model.model), lr=1e-4)
+        optimizer = torch.optim.AdamW(trainable_parameters(model.model), lr=1e-4)
         sizes = [lessons(changes, model, Sodarace.messages, FinetuneConfig(edits=2000, pack=size)).packs for size in (1024, 1)]
         chosen = [[packs[i] for i in np.linspace(0, len(packs)-1, 3*n).astype(int)] for packs,n in zip(sizes, (3, 8))] # from all of them
         turns = [[edits_per_minute(model, optimizer, packs[k::3]) for packs in chosen] for k in range(3)]

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from elm_nb.domain import SEEDS, Sodarace
-from elm_nb.evolve import evolve
-from elm_nb.genetic import GeneticMutator
-from elm_nb.simulator import simulate
-from elm_nb.terrain import TERRAINS, bumpy, right_wall, tunnel
-from elm_nb.walker import InvalidWalker
+from elm_nb.sodarace.domain import SEEDS, Sodarace
+from elm_nb.search.evolve import evolve
+from elm_nb.search.genetic import GeneticMutator
+from elm_nb.sodarace.simulator import simulate
+from elm_nb.sodarace.terrain import TERRAINS, bumpy, right_wall, tunnel
+from elm_nb.sodarace.walker import InvalidWalker
 
 OUT = Path(__file__).parent.parent/'elm_nb/data/walkers.json.gz'
 RELATIVES = [replace(family(height=h), name=f'{family.__name__} {h}') for family,sizes in

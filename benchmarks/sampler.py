@@ -12,10 +12,10 @@ from time import perf_counter
 
 import torch
 
-from elm_nb.domain import SEEDS, Sodarace
-from elm_nb.launch import launch, spread
-from elm_nb.model import EDITS, LanguageModel, _download, _gguf, load_model
-from elm_nb.mutator import DiffMutator
+from elm_nb.sodarace.domain import SEEDS, Sodarace
+from elm_nb.launch import launch, distributed_map
+from elm_nb.language.model import EDITS, LanguageModel, _download, _gguf, load_model
+from elm_nb.language.mutator import DiffMutator
 
 OUT = Path(__file__).parent.parent/'elm_nb/data/sampler.json'
 CHILDREN, TOKENS = 32, 48
@@ -43,7 +43,7 @@ def work(accelerator, method, dtype, file):
     call('def f(x):\n    return x + 1') # what is done once only
     accelerator.wait_for_everyone()
     start = perf_counter()
-    spread(call, items, accelerator)
+    distributed_map(call, items, accelerator)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process: file.write_text(str(perf_counter() - start))
 

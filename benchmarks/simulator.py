@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pymunk
 
-from elm_nb.domain import SEEDS, Sodarace
-from elm_nb.simulator import SimConfig, placed, simulate, simulate_many, swing
-from elm_nb.terrain import flat
+from elm_nb.sodarace.domain import SEEDS, Sodarace
+from elm_nb.sodarace.simulator import SimConfig, placed, simulate, simulate_many, swing
+from elm_nb.sodarace.terrain import flat
 
 OUT = Path(__file__).parent.parent/'elm_nb/data/simulator.json'
 CONFIG = SimConfig(settle=1., rest_distance=0.)

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from elm_nb.domain import Sodarace
-from elm_nb.evolve import EvolveConfig, recorded, start
-from elm_nb.finetune import FinetuneConfig, start_finetune
-from elm_nb.model import EDITS, SMOLLM2, find_model
-from elm_nb.mutator import AdaptiveMessages
-from elm_nb.run import Run, differences, replay, shares
+from elm_nb.sodarace.domain import Sodarace
+from elm_nb.stage1 import EvolveConfig, recorded, start
+from elm_nb.language.finetune import start_finetune
+from elm_nb.language.lessons import FinetuneConfig
+from elm_nb.language.model import EDITS, SMOLLM2, find_model
+from elm_nb.language.mutator import AdaptiveMessages
+from elm_nb.search.run import Run, differences, replay, shares
 
 OUT = Path(__file__).parent.parent/'elm_nb/data/stage1.json'
 COMMON = dict(iterations=16, parents=2, children=16)

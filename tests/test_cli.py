@@ -11,10 +11,10 @@ from unittest.mock import patch
 import pytest
 
 from elm_nb.cli import main
-from elm_nb.domain import Sodarace
-from elm_nb.evolve import EvolveConfig, recorded
-from elm_nb.model import SMOLLM2
-from elm_nb.run import Run
+from elm_nb.sodarace.domain import Sodarace
+from elm_nb.stage1 import EvolveConfig, recorded
+from elm_nb.language.model import SMOLLM2
+from elm_nb.search.run import Run
 
 ELM = [sys.executable, '-c', 'from elm_nb.cli import main; main()']
 
@@ -122,7 +122,7 @@ def test_ctrl_c(processes, tmp_path):
 
 
 LETTERS = '''
-from elm_nb.domain import Evaluation
+from elm_nb.search.domain import Evaluation
 class Letters:
     seeds, messages = {'one': 'x = 1 + 2'}, {'Changed the sum.': 1.}
     axes = {'length': (0, 20, 10)}

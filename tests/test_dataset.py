@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import elm_nb.dataset as module
-from elm_nb.dataset import Dataset, DatasetError, canonical, distill, push, read_dataset, write_dataset
-from elm_nb.domain import Sodarace
-from elm_nb.map_elites import GridArchive
-from elm_nb.run import Entry, Run, RunError, admit, replay
+import elm_nb.invention.dataset as module
+from elm_nb.invention.dataset import Dataset, DatasetError, canonical, distill, push, read_dataset, write_dataset
+from elm_nb.sodarace.domain import Sodarace
+from elm_nb.search.map_elites import GridArchive
+from elm_nb.search.run import Entry, Run, RunError, admit, replay
 
 AXES = Sodarace.axes
 LOW, HIGH = (1., 1., 5.), (13., 1., 5.) # behaviors in niches 1 and 6*144 + 1

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from elm_nb.edit import FORMATS, apply, make, parse
+from elm_nb.search.edit import FORMATS, apply, make, parse
 
 LINES = st.lists(st.sampled_from(['a = 1', '    b = 2', '    c = f(a)', '', 'return', '+x', '-y', '@@']), min_size=1, max_size=14)
 

@@ -4,8 +4,8 @@ from functools import cache
 from typing import get_args
 
 import pytest
-from elm_nb.domain import SQUARE, Sodarace
-from elm_nb.sandbox import Status
+from elm_nb.sodarace.domain import SQUARE, Sodarace
+from elm_nb.search.sandbox import Status
 
 def body(*lines): return 'def make_walker():\n    ' + '\n    '.join(lines)
 def value(expression): return body(f'return {expression}')

@@ -7,12 +7,15 @@ from unittest.mock import patch
 
 import pytest
 
-from elm_nb import finetune, human_edits, training
-from elm_nb.domain import Sodarace
-from elm_nb.finetune import FinetuneConfig, PretrainConfig, lessons, pretrain
-from elm_nb.human_edits import Change, Package, changed_lines, describe, mine
-from elm_nb.model import ModelError, load_model, save_tiny_model
-from elm_nb.training import TrainingError
+import elm_nb.language.human_edits as human_edits
+import elm_nb.language.pretrain as pretrain_module
+import elm_nb.language.training as training
+from elm_nb.sodarace.domain import Sodarace
+from elm_nb.language.lessons import FinetuneConfig, lessons
+from elm_nb.language.pretrain import PretrainConfig, pretrain
+from elm_nb.language.human_edits import Change, Package, changed_lines, describe, mine
+from elm_nb.language.model import ModelError, load_model, save_tiny_model
+from elm_nb.language.training import TrainingError
 
 OLD = '''import os
 
@@ -75,7 +78,7 @@ def test_mining(tmp_path, no_network):
 def test_nothing_to_be_had(tmp_path, no_network, tiny):
     found = mine({'some-pack': Package('MIT', '1.0 1.1')}, folder=tmp_path)
     assert not found.human and found.counts['releases not to be had'] == 2 and not found.bugs
-    with patch.object(finetune, 'mine', lambda **options: found), pytest.raises(TrainingError, match='none of the releases'):
+    with patch.object(pretrain_module, 'mine', lambda **options: found), pytest.raises(TrainingError, match='none of the releases'):
         pretrain(PretrainConfig(iterations=0, train=replace(PretrainConfig.train, model=tiny)), tmp_path, 1)
 
 
@@ -117,7 +120,7 @@ def test_every_edit_is_accounted_for(tiny):
 
 def test_killed_and_started_again(tiny, tmp_path):
     "The adapter is the same, and nothing is collected twice"
-    train = FinetuneConfig(tiny, edits=60, longest=2000, pack=512, lr=1e-2, passes=2., patience=3)
+    train = FinetuneConfig(tiny, edits=60, longest=2000, pack=512, lr=1e-2, epochs=2., patience=3)
     config = PretrainConfig(human=0, bugs=0, parameters=0, iterations=3, train=train)
     pretrain(config, tmp_path/'whole', 1)
     steps, update = [], training.update
@@ -137,7 +140,7 @@ def test_killed_and_started_again(tiny, tmp_path):
 def test_without_a_genetic_run(tiny, tmp_path):
     edits = [Change(f'def f{i}(x):\n    return x + {i}', f'def f{i}(x):\n    return x - {i}', 'Fixed bugs.') for i in range(8)]
     config = PretrainConfig(iterations=0, train=FinetuneConfig(tiny))
-    with patch.object(finetune, 'mine', lambda **options: human_edits.Mined({'click': edits}, [], [], [], {})): pretrain(config, tmp_path/'new', 1)
+    with patch.object(pretrain_module, 'mine', lambda **options: human_edits.Mined({'click': edits}, [], [], [], {})): pretrain(config, tmp_path/'new', 1)
     assert '8 human edits' in (tmp_path/'new/adapter/README.md').read_text()
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import psutil
 import pytest
 
-from elm_nb.domain import Sodarace
-from elm_nb.evolve import EvolveConfig, recorded, start
-from elm_nb.model import save_tiny_model
-from elm_nb.run import Run
+from elm_nb.sodarace.domain import Sodarace
+from elm_nb.stage1 import EvolveConfig, recorded, start
+from elm_nb.language.model import save_tiny_model
+from elm_nb.search.run import Run
 
 context = get_context('forkserver') # a process in milliseconds, with torch already imported
-context.set_forkserver_preload(['elm_nb.evolve'])
+context.set_forkserver_preload(['elm_nb.stage1'])
 
 
 def begin(config, folder, processes=1):

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from elm_nb.domain import Sodarace
-from elm_nb.live import _as_data, _physics, live
-from elm_nb.simulator import SimConfig, simulate
-from elm_nb.terrain import TERRAINS, flat, right_wall, tunnel
-from elm_nb.walker import InvalidWalker, Muscle, Walker
+from elm_nb.sodarace.domain import Sodarace
+from elm_nb.sodarace.live import _as_data, _physics, live
+from elm_nb.sodarace.simulator import SimConfig, simulate
+from elm_nb.sodarace.terrain import TERRAINS, flat, right_wall, tunnel
+from elm_nb.sodarace.walker import InvalidWalker, Muscle, Walker
 
 THREE_SECONDS = SimConfig(duration=3.)
 MiniRacer = pytest.importorskip('py_mini_racer').MiniRacer

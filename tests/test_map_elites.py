@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from ribs.archives import GridArchive as Ribs
 
-from elm_nb.map_elites import GridArchive
+from elm_nb.search.map_elites import GridArchive
 
 AXES = {'height': (0, 24, 12), 'width': (0, 24, 12), 'mass': (0, 48, 12)}
 

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from elm_nb.domain import SEEDS, Sodarace
-from elm_nb.model import EDITS, LanguageModel, ModelError, _download, load_model, save_tiny_model
-from elm_nb.mutator import DiffMutator, headline, line_chances, may_change
-from elm_nb.training import Pack, Text, pack
+from elm_nb.sodarace.domain import SEEDS, Sodarace
+from elm_nb.language.model import EDITS, LanguageModel, ModelError, _download, load_model, save_tiny_model
+from elm_nb.language.mutator import DiffMutator, headline, line_probabilities, may_change
+from elm_nb.language.training import Pack, Text, pack
 
 SMALL = dict(vocab_size=257, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, eos_token_id=0)
 MODELS = {
@@ -110,7 +110,7 @@ def test_less_memory_gives_the_same_likeliest_samples(tmp_path, monkeypatch):
     model = load_model(save_tiny_model(tmp_path))
     stops = [lambda text, n=n: len(text) >= n for n in (3, 9, 2, 30)]
     whole = model.sample(PROMPT, 4, 30, temperature=0, tails=TAILS, stop=stops)
-    monkeypatch.setattr('elm_nb.model.memory_of', lambda device: 1)
+    monkeypatch.setattr('elm_nb.language.sampler.memory_of', lambda device: 1)
     parts = model.sample(PROMPT, 4, 30, temperature=0, tails=TAILS, stop=stops)
     assert [s.text for s in parts] == [s.text for s in whole] and [s.ended for s in parts] == [s.ended for s in whole]
     with pytest.raises(ValueError, match='4 tails are needed'): model.sample(PROMPT, 4, 30, tails=TAILS[:3])
@@ -154,7 +154,7 @@ def test_chances_of_lines(tmp_path):
     lines = [1, 2, 5]
     texts = [given + model.tokenizer.encode(f'\n-{program.split(chr(10))[i]}\n') for i in lines]
     expected = model.log_probabilities(texts, [len(given)]*3).sum(dim=1).softmax(dim=0).tolist()
-    found = line_chances(model, prompt, program)
+    found = line_probabilities(model, prompt, program)
     assert found[[0, 3]].tolist() == [0, 0]
     assert np.allclose(found[[1, 2, 5, 4]], [expected[0]/2, expected[1], expected[2], expected[0]/2], atol=1e-4)
     assert np.allclose(may_change('x = 1\ny = 2'), 0.5)

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from test_cli import check, elm
 
-from elm_nb.finetune import FinetuneConfig
-from elm_nb.inventor import InventorConfig
-from elm_nb.model import save_tiny_model
+from elm_nb.language.lessons import FinetuneConfig
+from elm_nb.invention.generator import GeneratorConfig
+from elm_nb.language.model import save_tiny_model
 from elm_nb.pipeline import PipelineConfig, pipeline
-from elm_nb.reinforce import ReinforceConfig
-from elm_nb.run import Run, RunError
-from elm_nb.training import TrainingError
+from elm_nb.invention.reinforce import ReinforceConfig
+from elm_nb.search.run import Run, RunError
+from elm_nb.language.training import TrainingError
 
 STEPS = ['stage1/genetic-square-0', 'stage1/diff-square-0']
 
@@ -28,7 +28,7 @@ def config(folder):
     "Everything as small as it gets; two micro-batches in each step, so that two processes give the same bits"
     return PipelineConfig(seed_programs=('square',), warmup=8, evolve=2, parents=2, children=6,
         finetune=FinetuneConfig(save_tiny_model(folder/'tiny'), edits=16, longest=2000),
-        inventor=InventorConfig('0.1M', passes=4., batch=8, micro_batch=4), samples=16, terrains=('left_wall', 'bumpy'),
+        generator=GeneratorConfig('0.1M', epochs=4., batch=8, micro_batch=4), samples=16, terrains=('left_wall', 'bumpy'),
         reinforce=ReinforceConfig(iterations=3, samples=16, epochs=1, batch=8, micro_batch=4), repeats=1, crosswise=4)
 
 
@@ -38,7 +38,7 @@ def results(folder):
     for step in STEPS:
         with Run(folder/step) as run: rows[step] = list(run.entries())
     episodes = [pq.read_table(f).to_pylist() for f in sorted((folder/'stage3'/'seed-0'/'episodes').glob('*.parquet'))]
-    files = ('stage1/finetune/finetune.json', 'stage2/model/inventor.json', 'stage2/score.json', 'stage3/seed-0/result.json')
+    files = ('stage1/finetune/finetune.json', 'stage2/model/generator.json', 'stage2/score.json', 'stage3/seed-0/result.json')
     return rows, episodes, {f: json.loads((folder/f).read_text()) for f in files}, (folder/'stage2'/'data'/'data'/'train-00000-of-00001.parquet').read_bytes()
 
 
@@ -56,7 +56,7 @@ def test_everything_is_there(finished):
     page = (finished/'one'/'index.html').read_text()
     assert page.count('<h2>') == 4 and page.count('<img') >= 5 and 'http://' not in page.replace('http://www.w3.org/2000/svg', '')
     assert (finished/'one'/'stage1'/'diff-square-0'/'index.html').exists() and 'stage1/diff-square-0/index.html' in page
-    assert str(finished) not in page.replace(files['stage2/model/inventor.json']['model'], '').replace(str(finished/'tiny'), '')
+    assert str(finished) not in page.replace(files['stage2/model/generator.json']['model'], '').replace(str(finished/'tiny'), '')
 
 
 def test_two_processes_give_the_same(finished):
@@ -114,13 +114,13 @@ def test_bad_input(finished, tmp_path):
     for wrong, named in ((dict(terrains=('moon',)), 'moon'), (dict(terrains=('flat', 'flat')), 'each once'), (dict(seed_programs=()), 'none'),
             (dict(evolve=0), 'evolve is 0'), (dict(ten='vit'), 'vit'), (dict(threshold=2.), 'threshold is 2'), (dict(seed=-1), 'seed is -1')):
         with pytest.raises(ValueError, match=named): replace(asked, **wrong)
-    for part, wrong in ((FinetuneConfig, dict(edits=1)), (InventorConfig, dict(checks=0)), (InventorConfig, dict(batch=0)), (ReinforceConfig, dict(scale=0.))):
+    for part, wrong in ((FinetuneConfig, dict(edits=1)), (GeneratorConfig, dict(checks=0)), (GeneratorConfig, dict(batch=0)), (ReinforceConfig, dict(scale=0.))):
         with pytest.raises(TrainingError, match=next(iter(wrong))): part(**wrong)
     elm('evolve', '--mutator', 'genetic', '--iterations', '1', '--processes', '1', '--out', tmp_path/'other')
     before = set((tmp_path/'other').iterdir())
     with pytest.raises(RunError, match='something else than a pipeline'): pipeline(asked, tmp_path/'other', 1)
     assert set((tmp_path/'other').iterdir()) == before and elm('show', tmp_path/'other') is None
-    check(elm('pipeline', '--inventor', '2M', '--out', tmp_path/'run'), "'2M'")
+    check(elm('pipeline', '--generator', '2M', '--out', tmp_path/'run'), "'2M'")
     check(elm('pipeline', '--scale', 'huge', '--out', tmp_path/'run'), 'huge', 'tiny, small, paper')
     check(elm('pipeline', '--algorithm', 'dqn', '--out', tmp_path/'run'), 'dqn', 'ppo and rloo')
     check(elm('resume', finished/'one', '--iterations', '9'), 'cannot be asked for more iterations')

@@ -1,6 +1,6 @@
 "Programs as evolution writes them: untidy, and fine"
 import pytest
-from elm_nb.domain import Sodarace
+from elm_nb.sodarace.domain import Sodarace
 
 PROGRAMS = {} # Source by name, with the numbers of joints, muscles and swinging muscles that its walker has
 

@@ -4,18 +4,23 @@ from unittest.mock import patch
 
 import pytest
 
-from elm_nb import evolve as evolve_module, rounds as rounds_module, training as training_module
+import elm_nb.language.training as training_module
+import elm_nb.search.evolve as evolve_module
+import elm_nb.stage1 as stage1_module
 from elm_nb.cli import main
-from elm_nb.domain import MESSAGES, Sodarace
-from elm_nb.edit import Applied, Proposal
-from elm_nb.evolve import EvolveConfig, evolve, start
-from elm_nb.finetune import FinetuneConfig, edits_of, finetune, start_finetune
-from elm_nb.genetic import GeneticMutator
-from elm_nb.model import ModelError, load_model, save_tiny_model
-from elm_nb.mutator import AdaptiveMessages, DiffMutator
-from elm_nb.rounds import RoundsConfig, resume_rounds, start_rounds
-from elm_nb.run import Run, RunError, report, shares
-from elm_nb.training import TrainingError, save_checkpoint
+from elm_nb.sodarace.domain import MESSAGES, Sodarace
+from elm_nb.search.edit import Applied, Proposal
+from elm_nb.search.evolve import evolve
+from elm_nb.stage1 import EvolveConfig, start
+from elm_nb.language.finetune import finetune, start_finetune
+from elm_nb.language.lessons import FinetuneConfig, edits_of
+from elm_nb.search.genetic import GeneticMutator
+from elm_nb.language.model import ModelError, load_model, save_tiny_model
+from elm_nb.language.mutator import AdaptiveMessages, DiffMutator
+from elm_nb.stage1 import RoundsConfig, resume_rounds, start_rounds
+from elm_nb.report import run_report
+from elm_nb.search.run import Run, RunError, shares
+from elm_nb.language.training import TrainingError, save_checkpoint
 
 
 @pytest.fixture(scope='module')
@@ -45,7 +50,7 @@ def test_rounds_that_were_stopped_are_equal(tmp_path, tiny):
     def mutator(config, *args):
         used.append(config.model)
         return GeneticMutator()
-    with patch.object(rounds_module, 'make_mutator', mutator):
+    with patch.object(stage1_module, 'make_mutator', mutator):
         start_rounds(config, tmp_path/'whole', 1)
         iterate = evolve_module._iteration
         def stopping(iteration, *args):
@@ -68,7 +73,7 @@ def test_rounds_that_were_stopped_are_equal(tmp_path, tiny):
         assert weights[0] == weights[1]
         learned = json.loads((tmp_path/'whole/adapters/round-2/finetune.json').read_text())['counts']['found']
         assert learned == len({(e.parent, e.program) for e in rows(tmp_path/'whole') if e.accepted and 0 < e.iteration <= 4})
-        with Run(tmp_path/'whole') as run: page = report(run, Sodarace(), gallery=1, played=1)
+        with Run(tmp_path/'whole') as run: page = run_report(run, Sodarace(), gallery=1, played=1)
         for name,found in (('round 2', [e for e in rows(tmp_path/'whole') if e.iteration > 4]), ('whole run', rows(tmp_path/'whole'))):
             assert f'<td>{name}</td>' in page and f'<td>{shares(found)["accepted"]:.1%}</td>' in page.split(f'<td>{name}</td>')[1].split('</tr>')[0]
         resume_rounds(tmp_path/'whole', 3, 1)
@@ -91,7 +96,7 @@ def test_a_round_that_began_without_lessons_stays_so(tmp_path, tiny):
     def stopping(iteration, *args):
         if iteration == 6: raise Stopped
         return iterate(iteration, *args)
-    with patch.object(rounds_module, 'make_mutator', mutator):
+    with patch.object(stage1_module, 'make_mutator', mutator):
         start_rounds(config, tmp_path/'whole', 1)
         with patch.object(evolve_module, '_iteration', stopping), pytest.raises(Stopped): start_rounds(config, tmp_path/'parts', 1)
         assert sum(e.accepted for e in rows(tmp_path/'parts')) > 5 # by now there would be something to learn from
@@ -111,7 +116,7 @@ def test_what_is_learned_from(tmp_path, tiny, genetic):
     assert len(new) + len(improved) == sum(e.accepted for e in entries) - 1 and len(rejected) == sum(e.changed and not e.accepted for e in entries)
     counts, _ = finetune([genetic], MESSAGES, learning(tiny, improved=0.), tmp_path/'new')
     assert counts['found'] == len(set(new)) < len({*new, *improved})
-    counts, log = finetune([genetic], MESSAGES, learning(tiny, preference=0.1, edits=1000, passes=3), tmp_path/'pairs')
+    counts, log = finetune([genetic], MESSAGES, learning(tiny, preference=0.1, edits=1000, epochs=3), tmp_path/'pairs')
     assert counts['found'] == sum(n for reason,n in counts.items() if reason != 'found') and counts['used'] > 5
     checks = [l.held_out for l in log if l.held_out is not None]
     assert checks[-1] < checks[0]

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from conftest import differs
-from elm_nb.show import GROUND, JOINT, SWING, Exhibit, animate, map_player, page, race
-from elm_nb.simulator import simulate
-from elm_nb.terrain import bumpy, flat, tunnel
-from elm_nb.walker import Muscle, Walker
+from elm_nb.pages import page
+from elm_nb.sodarace.show import GROUND, JOINT, SWING, Exhibit, animate, map_player, race
+from elm_nb.sodarace.simulator import simulate
+from elm_nb.sodarace.terrain import bumpy, flat, tunnel
+from elm_nb.sodarace.walker import Muscle, Walker
 
 AXES = {'height': (0, 24, 12), 'width': (0, 24, 12), 'mass': (0, 48, 12)}
 DOG = Walker(((0., 0.), (8., 0.), (8., 4.), (0., 4.), (10., 6.)), (Muscle(0, 1, 4., 0.), Muscle(1, 2), Muscle(2, 3, 6., 1.5), Muscle(3, 0),

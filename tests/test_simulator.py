@@ -15,10 +15,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from elm_nb.domain import SEEDS, Sodarace
-from elm_nb.simulator import SimConfig, _pool, rest_lengths, robust_fitness, simulate, simulate_many
-from elm_nb.terrain import TERRAINS, Terrain, bumpy, flat, from_points, inset, left_wall, right_wall, tunnel
-from elm_nb.walker import InvalidWalker, Muscle, Walker, WalkerCreator
+from elm_nb.sodarace.domain import SEEDS, Sodarace
+from elm_nb.sodarace.simulator import SimConfig, _pool, rest_lengths, robust_fitness, simulate, simulate_many
+from elm_nb.sodarace.terrain import TERRAINS, Terrain, bumpy, flat, from_points, inset, left_wall, right_wall, tunnel
+from elm_nb.sodarace.walker import InvalidWalker, Muscle, Walker, WalkerCreator
 
 ROOT = Path(__file__).parent.parent
 BACKENDS = ['pymunk', 'numba']
@@ -112,7 +112,7 @@ def test_shift_and_mirror(backend, terrain, walker, shift):
 
 @on_both_backends
 def test_same_bits_in_every_process_and_order(backend):
-    script = ('from elm_nb.domain import *\nfrom elm_nb.simulator import simulate\n'
+    script = ('from elm_nb.sodarace.domain import *\nfrom elm_nb.sodarace.simulator import simulate\n'
               f'print(*[simulate(Sodarace().walker(p).value, backend={backend!r}).distance.hex() for p in SEEDS.values()])')
     sodarace = Sodarace()
     here = [simulate(sodarace.walker(p).value, backend=backend).distance.hex() for p in SEEDS.values()]
@@ -129,8 +129,8 @@ def test_garbage_collection_at_a_bad_moment():
     "Chipmunk aborts the process if a body is freed while its space is being freed; a tracer makes garbage collection strike there"
     script = """
 import gc, sys
-from elm_nb.simulator import SimConfig, simulate
-from elm_nb.walker import Muscle, Walker
+from elm_nb.sodarace.simulator import SimConfig, simulate
+from elm_nb.sodarace.walker import Muscle, Walker
 walker = Walker(tuple((float(i), float(i%2)) for i in range(12)), tuple(Muscle(i, i+1, 5.) for i in range(11)))
 garbage = []
 sys.settrace(lambda *event: garbage.append([1]))

@@ -8,15 +8,17 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from elm_nb.conditional import ConditionalError, ValueNetwork, load_policy, make_policy, save_policy
-from elm_nb.dataset import Dataset
-from elm_nb.domain import CPPN_FIXED, SEEDS, SQUARE, Evaluation
-from elm_nb.inventor import Inventor, InventorConfig, InventorError, load_inventor, new_model, score, train_inventor, train_tokenizer
+from elm_nb.invention.conditional import ConditionalError, ValueNetwork, load_policy, make_policy, save_policy
+from elm_nb.invention.dataset import Dataset
+from elm_nb.search.domain import Evaluation
+from elm_nb.sodarace.domain import CPPN_FIXED, SEEDS, SQUARE
+from elm_nb.invention.generator import Generator, GeneratorConfig, GeneratorError, load_generator, new_model, compare_with_data, train_generator, train_tokenizer
 from elm_nb.launch import launch, processes_now
-from elm_nb.model import LanguageModel, ModelError, add_lora, load_model, save_tiny_model
-from elm_nb.reinforce import Episode, ReinforceConfig, _experience, gae, reinforce
-from elm_nb.terrain import flat, left_wall, right_wall, tunnel
-from elm_nb.training import TrainConfig, TrainingError, Text, load_checkpoint, train, trained, update
+from elm_nb.language.adapter import add_lora
+from elm_nb.language.model import LanguageModel, ModelError, load_model, save_tiny_model
+from elm_nb.invention.reinforce import Episode, ReinforceConfig, _experience, gae, reinforce
+from elm_nb.sodarace.terrain import flat, left_wall, right_wall, tunnel
+from elm_nb.language.training import TrainConfig, TrainingError, Text, load_checkpoint, train, trainable_parameters, update
 
 
 class Lengths:
@@ -103,47 +105,47 @@ def test_a_pretrained_model_in_stages_2_and_3(rank, tmp_path):
     "By LoRA or with all weights: what was trained is kept, the rest stays as it was, and a folder holds it all"
     base = save_tiny_model(tmp_path/'tiny')
     programs = [f'x = {i}' for i in range(20)]
-    config = InventorConfig(base, rank=rank, longest=12, passes=8., batch=5, micro_batch=5, lr=1e-2)
-    log = train_inventor(dataset(programs), config, tmp_path/'inventor')
+    config = GeneratorConfig(base, rank=rank, longest=12, epochs=8., batch=5, micro_batch=5, lr=1e-2)
+    log = train_generator(dataset(programs), config, tmp_path/'generator')
     assert log[-1].held_out < (0.95 if rank else 0.5)*log[0].loss
     before = load_model(base, trainable=True).model.state_dict()
-    inventor = load_inventor(tmp_path/'inventor', trainable=True)
-    weights = [p for p in inventor.language_model.model.parameters()]
-    assert (len(trained(inventor.language_model.model)) < len(weights)) == (rank > 0)
-    assert inventor.sample(3, seed=1) == load_inventor(tmp_path/'inventor', trainable=True).sample(3, seed=1)
-    merged = [s.text for s in load_inventor(tmp_path/'inventor').sample(8, seed=1, temperature=0)]
-    assert merged == [s.text for s in inventor.sample(8, seed=1, temperature=0)]
+    generator = load_generator(tmp_path/'generator', trainable=True)
+    weights = [p for p in generator.language_model.model.parameters()]
+    assert (len(trainable_parameters(generator.language_model.model)) < len(weights)) == (rank > 0)
+    assert generator.sample(3, seed=1) == load_generator(tmp_path/'generator', trainable=True).sample(3, seed=1)
+    merged = [s.text for s in load_generator(tmp_path/'generator').sample(8, seed=1, temperature=0)]
+    assert merged == [s.text for s in generator.sample(8, seed=1, temperature=0)]
 
-    reference, domains = inventor.sample(4, seed=2), {left_wall(): Lengths(), right_wall(): Lengths()}
-    policy = make_policy(inventor, list(domains), 'resnet')
+    reference, domains = generator.sample(4, seed=2), {left_wall(): Lengths(), right_wall(): Lengths()}
+    policy = make_policy(generator, list(domains), 'resnet')
     value = ValueNetwork(policy)
-    reinforce(policy, value, inventor, domains, ReinforceConfig(iterations=2, samples=8, batch=4, micro_batch=2, lr=1e-2, scale=10.))
-    assert inventor.sample(4, seed=2) == reference
+    reinforce(policy, value, generator, domains, ReinforceConfig(iterations=2, samples=8, batch=4, micro_batch=2, lr=1e-2, scale=10.))
+    assert generator.sample(4, seed=2) == reference
     if rank:
-        weights = policy.inventor.language_model.model.state_dict().items()
+        weights = policy.generator.language_model.model.state_dict().items()
         kept = {n.replace('.base_layer', '').removeprefix('base_model.model.'): w for n, w in weights if 'lora_' not in n}
         assert all((w == before[n]).all() for n, w in kept.items()) and len(kept) == len(before)
     save_policy(policy, tmp_path/'policy', value)
     again, value_again = load_policy(tmp_path/'policy', trainable=True)
     samples = policy.invent(tunnel(), 4, seed=3)
-    assert again.invent(tunnel(), 4, seed=3) == samples != inventor.sample(4, seed=3)
+    assert again.invent(tunnel(), 4, seed=3) == samples != generator.sample(4, seed=3)
     terrains, tokens = [tunnel()]*4, [s.tokens for s in samples]
     assert torch.allclose(value(terrains, tokens), value_again(terrains, tokens), atol=1e-6)
 
 
 def test_a_policy_of_another_set_or_none(tmp_path):
-    inventor = Inventor(new_model('0.1M', train_tokenizer([SQUARE])), 10)
-    with pytest.raises(ConditionalError, match="no code for the terrain 'tunnel'"): make_policy(inventor, [flat()]).invent(tunnel(), 1)
-    with pytest.raises(ConditionalError, match='there are codes, resnet, resnet50'): make_policy(inventor, [flat()], 'vit')
+    generator = Generator(new_model('0.1M', train_tokenizer([SQUARE])), 10)
+    with pytest.raises(ConditionalError, match="no code for the terrain 'tunnel'"): make_policy(generator, [flat()]).invent(tunnel(), 1)
+    with pytest.raises(ConditionalError, match='there are codes, resnet, resnet50'): make_policy(generator, [flat()], 'vit')
     with pytest.raises(ConditionalError, match='holds no policy'): load_policy(tmp_path)
-    with pytest.raises(InventorError, match='holds no trained inventor'): load_inventor(tmp_path)
+    with pytest.raises(GeneratorError, match='holds no trained generator'): load_generator(tmp_path)
 
 
 def test_longer_programs_are_counted(tmp_path):
-    train_inventor(dataset([SQUARE, CPPN_FIXED, *(f'y = {i}' for i in range(8))]), InventorConfig('0.1M', longest=60, passes=1.), tmp_path)
-    card = json.loads((tmp_path/'inventor.json').read_text())
+    train_generator(dataset([SQUARE, CPPN_FIXED, *(f'y = {i}' for i in range(8))]), GeneratorConfig('0.1M', longest=60, epochs=1.), tmp_path)
+    card = json.loads((tmp_path/'generator.json').read_text())
     assert card['too_long'] == 2 and card['texts'] == 8
-    with pytest.raises(InventorError, match='allow for longer ones'): train_inventor(dataset([SQUARE]), InventorConfig('0.1M', longest=20), tmp_path/'none')
+    with pytest.raises(GeneratorError, match='allow for longer ones'): train_generator(dataset([SQUARE]), GeneratorConfig('0.1M', longest=20), tmp_path/'none')
 
 
 def test_score_counts():
@@ -151,9 +153,9 @@ def test_score_counts():
 
     class Picky(Lengths):
         def evaluate(self, program): return Evaluation('syntax_error') if '(' in program else super().evaluate(program)
-    ours, theirs = score(samples, dataset(known), Picky())
-    assert (ours.valid, ours.novel, ours.distinct) == (0.75, 0.5, 2)
-    assert (theirs.valid, theirs.novel, theirs.distinct, theirs.best) == (1, 0, 2, 5)
+    ours, theirs = compare_with_data(samples, dataset(known), Picky())
+    assert (ours.valid, ours.novel, ours.unique) == (0.75, 0.5, 2)
+    assert (theirs.valid, theirs.novel, theirs.unique, theirs.best) == (1, 0, 2, 5)
     assert ours.niches == len({len(s)//5 for s in samples[:3]}) and ours.qd_score == 3 + 5
 
 
@@ -199,14 +201,14 @@ def test_a_collapsed_policy_learns_nothing_from_rounding():
 
 
 def test_another_training_in_the_same_folder_is_refused(tmp_path):
-    base, config = save_tiny_model(tmp_path/'tiny'), InventorConfig(str(tmp_path/'tiny'), rank=2, longest=12, passes=1.)
-    train_inventor(dataset([f'x = {i}' for i in range(20)]), config, tmp_path/'inventor')
-    with pytest.raises(TrainingError, match='data is'): train_inventor(dataset([f'y = {i}' for i in range(20)]), config, tmp_path/'inventor')
-    inventor = Inventor(load_model(base), 8)
+    base, config = save_tiny_model(tmp_path/'tiny'), GeneratorConfig(str(tmp_path/'tiny'), rank=2, longest=12, epochs=1.)
+    train_generator(dataset([f'x = {i}' for i in range(20)]), config, tmp_path/'generator')
+    with pytest.raises(TrainingError, match='data is'): train_generator(dataset([f'y = {i}' for i in range(20)]), config, tmp_path/'generator')
+    generator = Generator(load_model(base), 8)
     asked = ReinforceConfig('rloo', iterations=1, samples=4)
     for height in (10, 16):
         terrains = {tunnel(height): Lengths()}
-        learn = lambda: reinforce(make_policy(inventor, list(terrains)), None, inventor, terrains, asked, tmp_path/'policy')
+        learn = lambda: reinforce(make_policy(generator, list(terrains)), None, generator, terrains, asked, tmp_path/'policy')
         if height == 10: learn()
         else:
             with pytest.raises(TrainingError, match='terrains is'): learn()
@@ -216,26 +218,26 @@ def test_an_adapter_as_the_base(tmp_path):
     "Merged and trained with all weights, or trained further; and an adapter on an adapter, in another precision"
     adapted = add_lora(load_model(save_tiny_model(tmp_path/'tiny')), 2)
     with torch.no_grad():
-        for p in trained(adapted.model): p.normal_(std=0.05)
+        for p in trainable_parameters(adapted.model): p.normal_(std=0.05)
     adapted.save(tmp_path/'adapter')
     for rank in (0, 2):
-        config = InventorConfig(str(tmp_path/'adapter'), rank=rank, longest=12, passes=1.)
-        train_inventor(dataset([f'x = {i}' for i in range(8)]), config, tmp_path/f'inventor{rank}')
-        assert len(load_inventor(tmp_path/f'inventor{rank}').sample(2)) == 2
+        config = GeneratorConfig(str(tmp_path/'adapter'), rank=rank, longest=12, epochs=1.)
+        train_generator(dataset([f'x = {i}' for i in range(8)]), config, tmp_path/f'generator{rank}')
+        assert len(load_generator(tmp_path/f'generator{rank}').sample(2)) == 2
     merged = load_model(str(tmp_path/'adapter'), dtype=torch.bfloat16)
     add_lora(LanguageModel(merged.model, merged.tokenizer, str(tmp_path/'adapter')), 2).save(tmp_path/'second')
     assert load_model(str(tmp_path/'second')).model.dtype == torch.float32
 
 
 def test_a_model_filled_to_its_context_can_still_write(tmp_path):
-    train_inventor(dataset(['x = 1'*400]*4 + ['y = 2']*4), InventorConfig('0.1M', longest=4000, passes=1.), tmp_path)
-    inventor = load_inventor(tmp_path)
-    assert inventor.longest + 1 < inventor.language_model.context
-    assert len(make_policy(inventor, [flat()], tokens=4).invent(flat(), 1)) == 1
+    train_generator(dataset(['x = 1'*400]*4 + ['y = 2']*4), GeneratorConfig('0.1M', longest=4000, epochs=1.), tmp_path)
+    generator = load_generator(tmp_path)
+    assert generator.longest + 1 < generator.language_model.context
+    assert len(make_policy(generator, [flat()], tokens=4).invent(flat(), 1)) == 1
 
 
 def test_arguments_of_reinforce():
-    inventor = Inventor(new_model('0.1M', train_tokenizer([SQUARE])), 8)
-    policy = make_policy(inventor, [flat()])
-    with pytest.raises(TrainingError, match='needs a value network'): reinforce(policy, None, inventor, {flat(): Lengths()})
-    with pytest.raises(TrainingError, match='no terrains'): reinforce(policy, ValueNetwork(policy), inventor, {})
+    generator = Generator(new_model('0.1M', train_tokenizer([SQUARE])), 8)
+    policy = make_policy(generator, [flat()])
+    with pytest.raises(TrainingError, match='needs a value network'): reinforce(policy, None, generator, {flat(): Lengths()})
+    with pytest.raises(TrainingError, match='no terrains'): reinforce(policy, ValueNetwork(policy), generator, {})
