@@ -16,42 +16,52 @@ from dataclasses import dataclass
 import numpy as np
 from fastcore.basics import patch
 
-# %% ../../nbs/sodarace/01_terrain.ipynb #11a8528a
+# %% ../../nbs/sodarace/01_terrain.ipynb #ef333e94
 def _check_finite(points, where):
     for i,point in enumerate(points):
         if not np.isfinite(point).all(): raise ValueError(f'point {i} of {where} is not finite')
 
+def _check_line(line, where, is_ground):
+    points = np.array(line)
+    if len(points) < 2: raise ValueError(f'{where} must be at least two (x, y) points')
+    _check_finite(points, where)
+    steps = np.diff(points, axis=0)
+    if not np.abs(steps).any(axis=1).all(): raise ValueError(f'{where} has the same point twice in a row')
+    if is_ground and (steps[:,0] < 0).any():
+        raise ValueError(f'{where} is the ground and must run from left to right')
+
+# %% ../../nbs/sodarace/01_terrain.ipynb #11a8528a
 @dataclass(frozen=True)
 class Terrain:
     "Lines of points with solid matter on the right of each line; the first line is the ground"
     name:str
     lines:tuple[tuple[tuple[float,float],...],...]     # For each line its (x, y) points, in world units
-    room:tuple[float,float]=(float('-inf'), float('inf')) # Lowest and highest x that a walker may cover at the start
+    room:tuple[float,float]=(float('-inf'), float('inf')) # Lowest and highest x at which a walker may start
 
     def __post_init__(self):
         if not len(self.lines): raise ValueError(f'the terrain {self.name!r} has no lines')
-        if not self.room[0] < self.room[1]: raise ValueError(f'the terrain {self.name!r} leaves no room: {self.room}')
-        object.__setattr__(self, 'lines', tuple(tuple((float(x), float(y)) for x,y in line) for line in self.lines)) # whatever it was, it can be hashed now
-        for k,line in enumerate(self.lines):
-            points = np.array(line)
-            where = f'line {k} of the terrain {self.name!r}'
-            if len(points) < 2: raise ValueError(f'{where} must be at least two (x, y) points')
-            _check_finite(points, where)
-            steps = np.diff(points, axis=0)
-            if not np.abs(steps).any(axis=1).all(): raise ValueError(f'{where} has the same point twice in a row')
-            if k == 0 and (steps[:,0] < 0).any(): raise ValueError(f'{where} is the ground and must run from left to right')
+        if not self.room[0] < self.room[1]:
+            raise ValueError(f'the terrain {self.name!r} leaves no room: {self.room}')
+        # given as lists or arrays, a terrain can be hashed all the same
+        lines = tuple(tuple((float(x), float(y)) for x,y in line) for line in self.lines)
+        object.__setattr__(self, 'lines', lines)
+        for k,line in enumerate(lines): _check_line(line, f'line {k} of the terrain {self.name!r}', k == 0)
 
     @property
     def fingerprint(self)->str: # The same for the same lines and room
         "Tell terrains apart, whatever they are named"
         return hashlib.sha256(repr((self.lines, self.room)).encode()).hexdigest()[:12]
 
-    def ground(self,
-        x # Position or array of positions along x, in world units
-    )->np.ndarray: # Height of the ground there
-        "How high the ground is at `x`; at a wall, the higher side"
-        xs,ys = np.array(self.lines[0]).T
-        return np.maximum(np.interp(x, xs, ys), np.interp(-np.asarray(x), -xs[::-1], ys[::-1]))
+# %% ../../nbs/sodarace/01_terrain.ipynb #6ea393ad
+@patch
+def ground(self:Terrain,
+    x # Position or array of positions along x, in world units
+)->np.ndarray: # Height of the ground there
+    "How high the ground is at `x`; at a wall, the higher side"
+    xs,ys = np.array(self.lines[0]).T
+    from_left = np.interp(x, xs, ys)
+    from_right = np.interp(-np.asarray(x), -xs[::-1], ys[::-1])
+    return np.maximum(from_left, from_right)
 
 # %% ../../nbs/sodarace/01_terrain.ipynb #2bfcbc41
 FAR = 1000.0 # where terrains end, in world units; no walker comes near that in ten seconds
@@ -59,7 +69,7 @@ FAR = 1000.0 # where terrains end, in world units; no walker comes near that in 
 def from_points(
     points, # (x, y) points of the ground from left to right, in world units; it goes on level at both ends
     name:str='points',
-    room:tuple[float,float]=(float('-inf'), float('inf')) # Lowest and highest x that a walker may cover at the start
+    room:tuple[float,float]=(float('-inf'), float('inf')) # Lowest and highest x at which a walker may start
 )->Terrain:
     "Ground through the given points"
     line = [(float(x), float(y)) for x,y in points]
@@ -69,9 +79,11 @@ def from_points(
     right = [(FAR, line[-1][1])] if line[-1][0] < FAR else []
     return Terrain(name, ((*left, *line, *right),), room)
 
+# %% ../../nbs/sodarace/01_terrain.ipynb #b06f8ca9
 def _check_positive(**numbers):
     for name,value in numbers.items():
-        if not (np.isfinite(value) and value > 0): raise ValueError(f'{name} must be positive and finite, got {value}')
+        if not (np.isfinite(value) and value > 0):
+            raise ValueError(f'{name} must be positive and finite, got {value}')
 
 def from_function(
     f:Callable[[float],float], # Height of the ground at x, both in world units
@@ -98,6 +110,7 @@ def right_wall(
     _check_positive(height=height, distance=distance)
     return from_points([(distance,0), (distance,height)], 'right_wall', (float('-inf'), distance-1))
 
+# %% ../../nbs/sodarace/01_terrain.ipynb #8e795778
 def left_wall(
     height:float=25., # Of the wall, in world units
     distance:float=30. # From the start to the wall, in world units
@@ -114,12 +127,13 @@ def bumpy(
 )->Terrain:
     "Wavy ground, the same for the same seed"
     _check_positive(height=height, wavelength=wavelength)
-    half, n = wavelength/2, int(400/wavelength)*2
+    half = wavelength/2
+    n = int(400/wavelength)*2
     at = np.arange(-n, n+1)*half
     heights = np.random.default_rng(seed).uniform(0, height, len(at))
     heights[(np.abs(at) < 12) | (np.abs(at) == at[-1])] = 0
     x = np.arange(-3*n, 3*n+1)*wavelength/6
-    k = np.minimum(((x - at[0])/half).astype(int), 2*n-1)
+    k = np.minimum(((x - at[0])/half).astype(int), 2*n-1) # the last point that is not right of x
     wave = (1 - np.cos(np.pi*(x - at[k])/half))/2
     return from_points(zip(x, heights[k] + wave*(heights[k+1] - heights[k])), 'bumpy')
 
@@ -147,16 +161,29 @@ def inset(
     along = np.diff(p, axis=0)
     unit = along/np.linalg.norm(along, axis=1, keepdims=True)
     normal = np.stack([unit[:,1], -unit[:,0]], axis=1)
-    before, after = np.vstack([normal[:1], normal]), np.vstack([normal, normal[-1:]])
-    with np.errstate(divide='ignore', invalid='ignore'): moved = p + r*(before+after)/(1 + (before*after).sum(axis=1, keepdims=True))
+    before = np.vstack([normal[:1], normal])
+    after = np.vstack([normal, normal[-1:]])
+    with np.errstate(divide='ignore', invalid='ignore'):
+        moved = p + r*(before+after)/(1 + (before*after).sum(axis=1, keepdims=True))
     turned = ~((np.diff(moved, axis=0)*along).sum(axis=1) > 0)
     if turned.any():
         x,y = p[turned.argmax()]
-        raise ValueError(f'the terrain is too sharp near ({x:g}, {y:g}) for a ground radius of {r:g}; make it smoother, or the radius smaller')
+        raise ValueError(f'the terrain is too sharp near ({x:g}, {y:g}) for a ground radius of {r:g}; '
+            'make it smoother, or the radius smaller')
     return moved
 
+# %% ../../nbs/sodarace/01_terrain.ipynb #685327fa
+def _turn(line, x, y):
+    "By what angle a line turns around each point of the grid `x`, `y`, in radians, negative if clockwise"
+    angle = np.zeros((len(y), len(x)))
+    for (x0,y0),(x1,y1) in zip(line, line[1:]):
+        to_first = (x0 - x) + 1j*(y0 - y[:,None])
+        to_second = (x1 - x) + 1j*(y1 - y[:,None])
+        angle += np.angle(to_second*to_first.conj())
+    return angle
+
 # %% ../../nbs/sodarace/01_terrain.ipynb #8b2cd2b5
-VIEW = -64., 64., -16., 48. # What of a terrain is in a picture by default: left, right, bottom and top, in world units
+VIEW = -64., 64., -16., 48. # What a picture shows by default: left, right, bottom and top, in world units
 
 @patch
 def raster(self:Terrain,
@@ -168,10 +195,5 @@ def raster(self:Terrain,
     x = left + (np.arange(shape[1]) + 0.5)*(right-left)/shape[1]
     y = top - (np.arange(shape[0]) + 0.5)*(top-bottom)/shape[0]
     solid = np.zeros(shape, dtype=bool)
-    for line in self.lines:
-        turned = np.zeros(shape)
-        for (x0,y0),(x1,y1) in zip(line, line[1:]):
-            a, b = (x0 - x) + 1j*(y0 - y[:,None]), (x1 - x) + 1j*(y1 - y[:,None])
-            turned += np.angle(b*a.conj())
-        solid |= turned < 0
+    for line in self.lines: solid |= _turn(line, x, y) < 0
     return solid.astype(np.float32)

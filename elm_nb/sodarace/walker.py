@@ -17,15 +17,31 @@ class Muscle(NamedTuple):
     "A spring between two joints; it swings unless `amplitude` is 0"
     a:int                # Index of the first joint
     b:int                # Index of the second joint
-    amplitude:float=0.0  # Strength of the swing as the program asked for it; `simulator` turns it into a length
+    amplitude:float=0.0  # Strength of the swing that the program asked for; `simulator` makes a length of it
     phase:float=0.0      # Offset in the period, in radians
 
-# %% ../../nbs/sodarace/00_walker.ipynb #abef3429
+# %% ../../nbs/sodarace/00_walker.ipynb #4dc10876
 class InvalidWalker(ValueError): "The data does not describe a walker; the message says why"
 
 def _require(condition, message):
     if not condition: raise InvalidWalker(message)
 
+# %% ../../nbs/sodarace/00_walker.ipynb #627c7248
+def _check_joints(joints):
+    _require(len(joints) > 0, 'a walker needs joints')
+    for i,joint in enumerate(joints):
+        is_place = len(joint) == 2 and all(map(isfinite, joint))
+        _require(is_place, f'joint {i} must be two finite numbers, got {joint}')
+
+def _check_muscles(muscles, n):
+    "Are the ends of each two of `n` joints, and its numbers finite?"
+    for i,(a,b,*numbers) in enumerate(muscles):
+        _require(a in range(n) and b in range(n) and a != b,
+            f'muscle {i} joins joints {a} and {b}; it takes two different ones of 0 to {n-1}')
+        _require(len(numbers) <= 2 and all(map(isfinite, numbers)),
+            f'amplitude and phase of muscle {i} must be finite, got {numbers}')
+
+# %% ../../nbs/sodarace/00_walker.ipynb #abef3429
 @dataclass(frozen=True)
 class Walker:
     "A robot of point masses and springs"
@@ -34,14 +50,10 @@ class Walker:
     ignored:int=field(default=0, compare=False)  # Calls of the program that the guards did not carry out
 
     def __post_init__(self):
-        n = len(self.joints)
-        _require(n > 0, 'a walker needs joints')
-        for i,joint in enumerate(self.joints):
-            _require(len(joint) == 2 and all(map(isfinite, joint)), f'joint {i} must be two finite numbers, got {joint}')
-        for i,(a,b,*numbers) in enumerate(self.muscles):
-            _require(a in range(n) and b in range(n) and a != b, f'muscle {i} joins joints {a} and {b}; it takes two different ones of 0 to {n-1}')
-            _require(len(numbers) <= 2 and all(map(isfinite, numbers)), f'amplitude and phase of muscle {i} must be finite, got {numbers}')
-        object.__setattr__(self, 'joints', tuple(map(tuple, self.joints))) # given as lists, a walker can be hashed all the same
+        _check_joints(self.joints)
+        _check_muscles(self.muscles, len(self.joints))
+        # given as lists, a walker can be hashed all the same
+        object.__setattr__(self, 'joints', tuple(map(tuple, self.joints)))
         object.__setattr__(self, 'muscles', tuple(Muscle(*m) for m in self.muscles))
 
     @property
@@ -66,19 +78,25 @@ class WalkerCreator:
     max_calls = 10_000
 
     def __init__(self):
-        self.joints, self.muscles, self.ignored, self.calls = [], [], 0, 0
-        self.pairs, self.degree = set(), []
+        self.joints = []
+        self.muscles = []
+        self.ignored = 0
+        self.calls = 0
+        self.pairs = set() # Which joints have a muscle between them
+        self.degree = []   # How many muscles each joint has
 
     def _number(self, value, name):
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise TypeError(name + ' must be a number, got ' + type(value).__name__)
-        if not -self.max_number <= value <= self.max_number:
-            raise ValueError(name + ' must be finite and between -' + str(self.max_number) + ' and ' + str(self.max_number))
+        limit = self.max_number
+        if not -limit <= value <= limit:
+            raise ValueError(name + ' must be finite and between -' + str(limit) + ' and ' + str(limit))
         return float(value)
 
     def _count_call(self):
         self.calls += 1
-        if self.calls > self.max_calls: raise RuntimeError('a walker may take at most ' + str(self.max_calls) + ' calls')
+        if self.calls > self.max_calls:
+            raise RuntimeError('a walker may take at most ' + str(self.max_calls) + ' calls')
 
     def add_joint(self, x, y):
         "Add a joint at (x, y) and return its number; where none can be added, the nearest joint stands in"
@@ -96,7 +114,8 @@ class WalkerCreator:
         "Join `j0` and `j1` by a spring of fixed length or, where `is_distance` is false, by one that swings"
         self._count_call()
         for j in (j0, j1):
-            if type(j) is not int or not 0 <= j < len(self.joints): raise ValueError('a muscle joins two joints that add_joint returned')
+            if type(j) is not int or not 0 <= j < len(self.joints):
+                raise ValueError('a muscle joins two joints that add_joint returned')
         amplitude, phase = self._number(amplitude, 'amplitude'), self._number(phase, 'phase')
         if is_distance: amplitude = phase = 0.0
         pair = (min(j0, j1), max(j0, j1))
@@ -134,22 +153,38 @@ def query_cppn(
 
 # %% ../../nbs/sodarace/00_walker.ipynb #1852ef03
 def _rows(data, key, width, limit):
-    "The rows of `data[key]` once they are known to be a list of at most `limit` rows of `width` plain numbers, the last two within bounds"
-    rows = data.get(key)
+    "`data[key]`, if it is at most `limit` rows of `width` plain numbers, the last two of each within bounds"
+    rows, bound = data.get(key), WalkerCreator.max_number
     _require(type(rows) is list and len(rows) <= limit, f'{key} must be a list of at most {limit} items')
     for row in rows:
-        _require(type(row) in (tuple, list) and len(row) == width, f'every item of {key} must be a row of {width} numbers')
-        _require(all(type(v) in (int, float) for v in row) and all(abs(v) <= WalkerCreator.max_number for v in row[-2:]),
-            f'the numbers of {key} must be finite and within ±{WalkerCreator.max_number}')
+        is_row = type(row) in (tuple, list) and len(row) == width
+        _require(is_row, f'every item of {key} must be a row of {width} numbers')
+        are_numbers = all(type(v) in (int, float) for v in row) and all(abs(v) <= bound for v in row[-2:])
+        _require(are_numbers, f'the numbers of {key} must be finite and within ±{bound}')
     return rows
+
+# %% ../../nbs/sodarace/00_walker.ipynb #eb9f7e5a
+def _rebuild(joints, muscles):
+    "A `WalkerCreator` that has carried out every call"
+    wc = WalkerCreator()
+    for x,y in joints: wc.add_joint(x, y)
+    _require(wc.ignored == 0, 'two joints are in the same place')
+    for a,b,amplitude,phase in muscles:
+        exist = type(a) is type(b) is int and 0 <= min(a,b) and max(a,b) < len(joints)
+        _require(exist, 'a muscle names a joint that does not exist')
+        wc.add_muscle(a, b, False, amplitude, phase)
+    _require(wc.ignored == 0, 'the interface would have ignored one of the muscles')
+    return wc
 
 # %% ../../nbs/sodarace/00_walker.ipynb #43882c8a
 def _pieces(n, muscles):
     "Into how many unconnected pieces do `n` joints fall?"
     piece = list(range(n))
+
     def root(i):
         while piece[i] != i: i = piece[i]
         return i
+
     for m in muscles: piece[root(m.a)] = root(m.b)
     return sum(piece[i] == i for i in range(n))
 
@@ -158,18 +193,13 @@ def check_walker(
     data # What a program returned: anything at all
 )->Walker: # A walker within the limits of `WalkerCreator`; otherwise `InvalidWalker` is raised
     "Turn untrusted data into a `Walker`, or say why it is none"
-    wc = WalkerCreator()
+    limits = WalkerCreator
     _require(type(data) is dict, 'make_walker must return what get_walker gave')
-    joints = _rows(data, 'joints', 2, wc.max_joints)
-    muscles = _rows(data, 'muscles', 4, wc.max_joints*wc.max_muscles//2)
+    joints = _rows(data, 'joints', 2, limits.max_joints)
+    muscles = _rows(data, 'muscles', 4, limits.max_joints*limits.max_muscles//2)
+    wc = _rebuild(joints, muscles)
     ignored = data.get('ignored', 0)
-    for x,y in joints: wc.add_joint(x, y)
-    _require(wc.ignored == 0, 'two joints are in the same place')
-    for a,b,amplitude,phase in muscles:
-        _require(type(a) is type(b) is int and 0 <= min(a,b) and max(a,b) < len(joints), 'a muscle names a joint that does not exist')
-        wc.add_muscle(a, b, False, amplitude, phase)
-    _require(wc.ignored == 0, 'the interface would have ignored one of the muscles')
-    _require(type(ignored) is int and 0 <= ignored <= wc.max_calls, 'ignored must be a count')
+    _require(type(ignored) is int and 0 <= ignored <= limits.max_calls, 'ignored must be a count')
     walker = Walker(wc.joints, wc.muscles, ignored)
     _require(walker.mass >= 3, f'a walker has at least 3 joints, this one {walker.mass}')
     _require(any(m.amplitude for m in walker.muscles), 'no muscle swings')
