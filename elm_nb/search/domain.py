@@ -1,4 +1,4 @@
-"""What evolution needs to know of a problem: seed programs, what a program is worth, and by what traits two programs differ.
+"""What evolution needs to know of a problem: where to start, what a program is worth, and how two differ.
 
 Docs: https://elm-nb.github.io/elm_nb/search/domain.html.md"""
 
@@ -28,40 +28,51 @@ class Evaluation:
 
     def __post_init__(self):
         if self.status not in get_args(Status): raise ValueError(f'unknown status {self.status!r}')
-        if not all(math.isfinite(v) for v in (self.fitness, *self.behavior)): raise ValueError('fitness and behavior must be finite')
+        if not all(math.isfinite(v) for v in (self.fitness, *self.behavior)):
+            raise ValueError('fitness and behavior must be finite')
 
 # %% ../../nbs/search/01_domain.ipynb #fe35b516
 class Domain(Protocol):
     "What evolution needs to know of a problem"
-    seeds:Mapping[str,str]                         # Seed programs by name
-    axes:Mapping[str,tuple[float,float,int]]       # For each number in a behavior its name, lowest and highest value, and bins
-    messages:Mapping[str,float]                    # Commit messages for the language model, and how often to use each
+    seeds:Mapping[str,str]                   # Seed programs by name
+    axes:Mapping[str,tuple[float,float,int]] # Of each number in a behavior: lowest, highest, bins
+    messages:Mapping[str,float]              # Commit messages and how often to use each
 
     def evaluate(self, program:str)->Evaluation: ... # Never raises, whatever the program
 
 # %% ../../nbs/search/01_domain.ipynb #ffffefc0
-_KNOWN = {'sodarace': 'elm_nb.sodarace.domain:Sodarace'}
-
 class DomainError(ElmError): "There is no such domain or seed program"
 
+_known = {'sodarace': 'elm_nb.sodarace.domain:Sodarace'}
+
+def _load(place, name):
+    "What stands at `package.module:name`; of a class, an instance"
+    module, _, attribute = place.partition(':')
+    if not attribute:
+        raise DomainError(f'unknown domain {name!r}; '
+            'use sodarace, or package.module:name for a domain of your own')
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+        return found() if isinstance(found, type) else found
+    except Exception as error:
+        raise DomainError(f'cannot load the domain {name!r}: {type(error).__name__}: {error}') from error
+
+# %% ../../nbs/search/01_domain.ipynb #a0535a5b
 def find_domain(
     name:str # 'sodarace' or 'package.module:name'
 )->Domain:
     "The domain that a name stands for"
-    module, _, attribute = _KNOWN.get(name, name).partition(':')
-    if not attribute: raise DomainError(f'unknown domain {name!r}; use sodarace, or package.module:name for a domain of your own')
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-        domain = found() if isinstance(found, type) else found
-    except Exception as error: raise DomainError(f'cannot load the domain {name!r}: {type(error).__name__}: {error}') from error
+    domain = _load(_known.get(name, name), name)
     missing = [a for a in ('seeds', 'axes', 'messages', 'evaluate') if not hasattr(domain, a)]
     if missing: raise DomainError(f'{name!r} is no domain; it lacks {", ".join(missing)}')
     return domain
 
+# %% ../../nbs/search/01_domain.ipynb #dd33406f
 def seed_program(
     domain:Domain,
     name:str # One of `domain.seeds`
 )->str:
     "The text of a seed program"
-    if name not in domain.seeds: raise DomainError(f'unknown seed program {name!r}; there are {", ".join(domain.seeds)}')
+    if name not in domain.seeds:
+        raise DomainError(f'unknown seed program {name!r}; there are {", ".join(domain.seeds)}')
     return domain.seeds[name]

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic_monty import CollectString, Monty, MontyCrashedError, MontyError, MontyRuntimeError, MontySyntaxError
+from fastcore.basics import patch
+from pydantic_monty import CollectString, Monty
+from pydantic_monty import MontyCrashedError, MontyError, MontyRuntimeError, MontySyntaxError
 
 # %% ../../nbs/search/00_sandbox.ipynb #173a2a71
 Status = Literal['ok', 'syntax_error', 'runtime_error', 'timeout', 'memory', 'unsupported', 'invalid_result']
@@ -32,11 +34,14 @@ import math
 class _Numpy:
     def __init__(self):
         self.pi, self.e, self.inf = math.pi, math.e, math.inf
-        self.sin, self.cos, self.tan, self.sqrt, self.exp, self.log = math.sin, math.cos, math.tan, math.sqrt, math.exp, math.log
+        self.sin, self.cos, self.tan = math.sin, math.cos, math.tan
+        self.sqrt, self.exp, self.log = math.sqrt, math.exp, math.log
         self.floor, self.ceil, self.hypot, self.tanh = math.floor, math.ceil, math.hypot, math.tanh
         self.arctan, self.arctan2, self.arcsin, self.arccos = math.atan, math.atan2, math.asin, math.acos
-        self.deg2rad, self.radians, self.abs, self.round, self.power = math.radians, math.radians, abs, round, pow
-        self.sinh, self.cosh, self.degrees, self.rad2deg, self.max, self.min, self.sum = math.sinh, math.cosh, math.degrees, math.degrees, max, min, sum
+        self.deg2rad, self.radians, self.degrees = math.radians, math.radians, math.degrees
+        self.rad2deg, self.sinh, self.cosh = math.degrees, math.sinh, math.cosh
+        self.abs, self.round, self.power = abs, round, pow
+        self.max, self.min, self.sum = max, min, sum
         self.float64, self.float32, self.int64, self.array = float, float, int, list
     def mean(self, x): return sum(x)/len(x)
     def zeros(self, n): return [0.0]*n
@@ -54,8 +59,9 @@ class _Numpy:
 np = numpy = _numpy = _Numpy()
 '''
 
-# possessive quantifiers (++), so that no text takes more than one pass
-_imports = re.compile(r'^([ \t]*+)(?:import[ \t]++numpy(?:[ \t]++as[ \t]++(\w++))?|from[ \t]++numpy[ \t]++import[ \t]++([\w \t,]++))'
+# %% ../../nbs/search/00_sandbox.ipynb #42f7556b
+_imports = re.compile(r'^([ \t]*+)(?:import[ \t]++numpy(?:[ \t]++as[ \t]++(\w++))?'
+    r'|from[ \t]++numpy[ \t]++import[ \t]++([\w \t,]++))'
     r'(?=[ \t]*+(?:#|\r?$))', re.M)
 
 def _import_numpy(match):
@@ -65,12 +71,21 @@ def _import_numpy(match):
     return indent + '; '.join(f'{w[-1]} = _numpy.{w[0]}' for w in words)
 
 # %% ../../nbs/search/00_sandbox.ipynb #8d1e9ef5
-_limits = dict(max_feed_duration_secs=0.25, max_memory=32*2**20, max_recursion_depth=200, max_suspensions=1000)
-_policy = {'sleep': 'zero', 'random_start': {'seed': 0}, 'datetime': datetime(2000, 1, 1)} # the same time and chance for every program
-_max_source, _max_print, _max_result, _max_detail = 32*2**10, 2**16, 2**17, 200
+_limits = {
+    'max_feed_duration_secs': 0.25,
+    'max_memory': 32*2**20, # Bytes
+    'max_recursion_depth': 200,
+    'max_suspensions': 1000}
+_policy = {'sleep': 'zero', 'random_start': {'seed': 0}, 'datetime': datetime(2000, 1, 1)}
+_max_source = 32*2**10 # Characters, as in those below
+_max_print = 2**16
+_max_result = 2**17
+_max_detail = 200
 
+# %% ../../nbs/search/00_sandbox.ipynb #550d7a4c
 def _one_line(text):
-    return ''.join(c if c.isprintable() else '?' for c in ' '.join(text[:4*_max_detail].split())[:_max_detail])
+    words = text[:4*_max_detail].split()
+    return ''.join(c if c.isprintable() else '?' for c in ' '.join(words)[:_max_detail])
 
 # %% ../../nbs/search/00_sandbox.ipynb #90f969aa
 def _verdict(error):
@@ -81,7 +96,8 @@ def _verdict(error):
     kind, text = type(error.exception()).__name__, str(error)
     if kind == 'TimeoutError' and 'time limit exceeded' in text: return 'timeout'
     if kind == 'MemoryError': return 'memory'
-    if kind == 'NotImplementedError' and 'support' in text or "cannot create 'property'" in text: return 'unsupported'
+    if kind == 'NotImplementedError' and 'support' in text: return 'unsupported'
+    if "cannot create 'property'" in text: return 'unsupported'
     return 'runtime_error'
 
 # %% ../../nbs/search/00_sandbox.ipynb #f68ac2dc
@@ -94,41 +110,60 @@ class Sandbox:
         if self.pool is not None: self.pool.__exit__(None, None, None)
         self.pool = None
 
-    def _attempt(self, program, prelude, entry):
-        if self.pool is None:
-            self.pool = Monty(max_processes=1, request_timeout=1.0, feed_duration_limit_grace=0.25).__enter__()
-        with self.pool.checkout(limits=_limits, assert_message_annotations=False, os_policy=_policy) as session:
-            try:
-                for source in (NUMPY, prelude): session.feed_run(source)
-            except MontyError as error:
-                if isinstance(error, MontyCrashedError) or _verdict(error) == 'timeout': raise
-                raise RuntimeError(f'the prelude does not run in the sandbox: {error}') from error
-            for source in (f'{program}\nNone', f'_result = {entry}()'): session.feed_run(source, print_callback=CollectString(_max_print))
-            try: return session.feed_run('from json import dumps\ndumps(_result)')
-            except MontyRuntimeError as error:
-                if _verdict(error) != 'runtime_error': raise
-                raise ValueError(f'the result is not plain data: {error}') from error
+# %% ../../nbs/search/00_sandbox.ipynb #c72f98fd
+@patch
+def _session(self:Sandbox):
+    if self.pool is None:
+        pool = Monty(max_processes=1, request_timeout=1.0, feed_duration_limit_grace=0.25)
+        self.pool = pool.__enter__()
+    return self.pool.checkout(limits=_limits, assert_message_annotations=False, os_policy=_policy)
 
-    def run(self,
-        program:str,                  # Source of the program
-        prelude:str='',               # Source that is run before it
-        entry:str='main',             # Function that is then called, without arguments
-        check:Callable[[Any],Any]=lambda data: data # Makes a trusted value of what the function returned, as JSON can say it, or raises
-    )->Outcome:
-        "Run a program; whatever it does, the answer is an `Outcome`"
-        if len(program) > _max_source: return Outcome('syntax_error', detail=f'longer than {_max_source} characters')
-        program = _imports.sub(_import_numpy, program)
-        for attempt in (1, 2):
-            try: text = self._attempt(program, prelude, entry)
-            except MontyError as error:
-                outcome = Outcome(_verdict(error), detail=_one_line(str(error)))
-                if outcome.status != 'timeout' and not isinstance(error, MontyCrashedError): break
-            except UnicodeError as error: return Outcome('syntax_error', detail=_one_line(str(error)))
-            except ValueError as error: return Outcome('invalid_result', detail=_one_line(str(error)))
-            else: return self._checked(text, check)
-        return outcome
+def _prepare(session, prelude):
+    try:
+        for source in (NUMPY, prelude): session.feed_run(source)
+    except MontyError as error:
+        if isinstance(error, MontyCrashedError) or _verdict(error) == 'timeout': raise
+        raise RuntimeError(f'the prelude does not run in the sandbox: {error}') from error
 
-    def _checked(self, text, check):
-        if len(text) > _max_result: return Outcome('invalid_result', detail=f'longer than {_max_result} characters')
-        try: return Outcome('ok', check(json.loads(text)))
-        except Exception as error: return Outcome('invalid_result', detail=_one_line(str(error)))
+# %% ../../nbs/search/00_sandbox.ipynb #daa88e66
+@patch
+def _attempt(self:Sandbox, program, prelude, entry):
+    "What the function `entry` of the program returns, as text"
+    with self._session() as session:
+        _prepare(session, prelude)
+        for source in (f'{program}\nNone', f'_result = {entry}()'):
+            session.feed_run(source, print_callback=CollectString(_max_print))
+        try: return session.feed_run('from json import dumps\ndumps(_result)')
+        except MontyRuntimeError as error:
+            if _verdict(error) != 'runtime_error': raise
+            raise ValueError(f'the result is not plain data: {error}') from error
+
+# %% ../../nbs/search/00_sandbox.ipynb #77de553e
+def _checked(text, check):
+    if len(text) > _max_result:
+        return Outcome('invalid_result', detail=f'longer than {_max_result} characters')
+    try: return Outcome('ok', check(json.loads(text)))
+    except Exception as error: return Outcome('invalid_result', detail=_one_line(str(error)))
+
+# %% ../../nbs/search/00_sandbox.ipynb #7d89e376
+def _as_it_is(data): return data
+
+@patch
+def run(self:Sandbox,
+    program:str,    # Source of the program
+    prelude:str='', # Source that is run before it
+    entry:str='main', # Function that is then called, without arguments
+    check:Callable[[Any],Any]=_as_it_is # Makes a trusted value of what JSON can say of the result, or raises
+)->Outcome: # Its value is what the check made
+    "Run a program; whatever it does, the answer is an `Outcome`"
+    if len(program) > _max_source:
+        return Outcome('syntax_error', detail=f'longer than {_max_source} characters')
+    program = _imports.sub(_import_numpy, program)
+    for _ in range(2):
+        try: return _checked(self._attempt(program, prelude, entry), check)
+        except MontyError as error:
+            outcome = Outcome(_verdict(error), detail=_one_line(str(error)))
+            if outcome.status != 'timeout' and not isinstance(error, MontyCrashedError): break
+        except UnicodeError as error: return Outcome('syntax_error', detail=_one_line(str(error)))
+        except ValueError as error: return Outcome('invalid_result', detail=_one_line(str(error)))
+    return outcome

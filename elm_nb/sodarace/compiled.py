@@ -1,4 +1,4 @@
-"""The physics of the simulator once more, as a loop that numba compiles: the same walk in a fraction of the time.
+"""The physics once more, as a loop that numba compiles: the same walk in a fraction of the time.
 
 Docs: https://elm-nb.github.io/elm_nb/sodarace/compiled.html.md"""
 
@@ -15,16 +15,33 @@ from numba import njit
 
 from .terrain import inset, Terrain
 
+# %% ../../nbs/sodarace/03_compiled.ipynb #8a89fba3
+_compiled = njit(cache=True, error_model='numpy')
+
 # %% ../../nbs/sodarace/03_compiled.ipynb #5e370d85
 class Ground(NamedTuple):
     "The segments of a terrain, sorted into strips along x"
     ends:np.ndarray    # (segments, 4), x and y of both ends of each segment's middle line
-    onward:np.ndarray  # (segments, 4), from either end to the far end of the neighbouring segment; 0 where there is none
+    onward:np.ndarray  # (segments, 4), from either end to the far end of its neighbour, or 0
     first:np.ndarray   # (strips+1,), where each strip begins in `members`
     members:np.ndarray # Numbers of the segments that reach into each strip
     left:float         # Where the first strip begins, in world units
     width:float        # Of a strip, in world units
 
+# %% ../../nbs/sodarace/03_compiled.ipynb #577f6666
+def _segments(terrain, ground_radius):
+    "The fields `ends` and `onward` of a `Ground`"
+    ends, onward = [], []
+    none = np.zeros((1,2))
+    for line in terrain.lines:
+        p = inset(line, ground_radius)
+        ends.append(np.hstack([p[:-1], p[1:]]))
+        backwards = np.vstack([none, p[:-2]-p[1:-1]])
+        forwards = np.vstack([p[2:]-p[1:-1], none])
+        onward.append(np.hstack([backwards, forwards]))
+    return np.vstack(ends), np.vstack(onward)
+
+# %% ../../nbs/sodarace/03_compiled.ipynb #c106a666
 def ground_table(
     terrain:Terrain,
     ground_radius:float, # Half the thickness of the segments, in world units
@@ -32,17 +49,37 @@ def ground_table(
     width:float=2.       # Of a strip, in world units; wider where there would be more than 2000
 )->Ground:
     "A terrain as `walk` wants it"
-    lines = [inset(line, ground_radius) for line in terrain.lines]
-    none = np.zeros((1,2))
-    ends = np.vstack([np.hstack([p[:-1], p[1:]]) for p in lines])
-    onward = np.vstack([np.hstack([np.vstack([none, p[:-2]-p[1:-1]]), np.vstack([p[2:]-p[1:-1], none])]) for p in lines])
+    ends, onward = _segments(terrain, ground_radius)
     reach = ground_radius + joint_radius
-    low, high = ends[:,::2].min(axis=1) - reach, ends[:,::2].max(axis=1) + reach
-    left, width = float(low.min()), max(width, float(high.max() - low.min())/2000)
+    low = ends[:,::2].min(axis=1) - reach
+    high = ends[:,::2].max(axis=1) + reach
+    left = float(low.min())
+    width = max(width, float(high.max() - low.min())/2000)
     strips = [[] for _ in range(int((high.max()-left)/width) + 1)]
-    for s,(a,b) in enumerate(zip(((low-left)/width).astype(int), ((high-left)/width).astype(int))):
-        for strip in strips[a:b+1]: strip.append(s)
-    return Ground(ends, onward, np.cumsum([0, *map(len, strips)]), np.array(sum(strips, []), dtype=np.int64), left, width)
+    from_strip = ((low-left)/width).astype(int)
+    to_strip = ((high-left)/width).astype(int)
+    for s in range(len(ends)):
+        for strip in strips[from_strip[s]:to_strip[s]+1]: strip.append(s)
+    first = np.cumsum([0, *map(len, strips)])
+    return Ground(ends, onward, first, np.array(sum(strips, []), dtype=np.int64), left, width)
+
+# %% ../../nbs/sodarace/03_compiled.ipynb #48d15607
+class _Joints(NamedTuple):
+    p:np.ndarray      # (joints, 2), positions, in world units
+    v:np.ndarray      # (joints, 2), velocities
+    escape:np.ndarray # (joints, 2), velocities that undo overlaps
+
+class _Springs(NamedTuple):
+    ends:np.ndarray   # (springs, 2), the joints at both ends
+    normal:np.ndarray # (springs, 2), direction from the first to the second in this step
+    drag:np.ndarray   # (springs,), relative speed that damping has left so far in this step
+
+@_compiled
+def _at_rest(p, ends):
+    "Joints at `p` that do not move, and the springs between them"
+    n, m = len(p), len(ends)
+    joints = _Joints(p.copy(), np.zeros((n,2)), np.zeros((n,2)))
+    return joints, _Springs(ends, np.zeros((m,2)), np.zeros(m))
 
 # %% ../../nbs/sodarace/03_compiled.ipynb #53c5a887
 _slots = 4
@@ -52,16 +89,11 @@ class _Memory(NamedTuple):
     last:np.ndarray    # (joints, slots), the step of the last touch
     impulse:np.ndarray # (joints, slots, 2), along the normal and along the surface
 
-class _Contacts(NamedTuple):
-    joint:np.ndarray   # Of each contact in this step
-    slot:np.ndarray    # Of that joint's memory
-    normal:np.ndarray  # (contacts, 2), into the ground
-    bias:np.ndarray    # Speed that is to undo the overlap
-    pushed:np.ndarray  # How much of that was given so far
-    lasting:np.ndarray # Did it touch in the step before, too?
+@_compiled
+def _no_memory(n):
+    return _Memory(np.full((n,_slots), -1), np.full((n,_slots), -9), np.zeros((n,_slots,2)))
 
-# %% ../../nbs/sodarace/03_compiled.ipynb #b53507c4
-@njit(cache=True, error_model='numpy')
+@_compiled
 def _slot_for(memory, i, s):
     "The slot of joint `i` for segment `s`: its own, or else the one that has not been used for longest"
     oldest = 0
@@ -70,38 +102,84 @@ def _slot_for(memory, i, s):
         if memory.last[i,z] < memory.last[i,oldest]: oldest = z
     return oldest
 
-@njit(cache=True, error_model='numpy')
+# %% ../../nbs/sodarace/03_compiled.ipynb #74046dbd
+class _Contacts(NamedTuple):
+    joint:np.ndarray   # Of each contact in this step
+    slot:np.ndarray    # Of that joint's memory
+    normal:np.ndarray  # (contacts, 2), into the ground
+    bias:np.ndarray    # Speed that is to undo the overlap
+    pushed:np.ndarray  # How much of that was given so far
+    lasting:np.ndarray # Did it touch in the step before, too?
+
+@_compiled
+def _no_contacts(room):
+    return _Contacts(np.zeros(room, np.int64), np.zeros(room, np.int64), np.zeros((room,2)),
+        np.zeros(room), np.zeros(room), np.zeros(room, np.bool_))
+
+# %% ../../nbs/sodarace/03_compiled.ipynb #45b76241
+@_compiled
+def _nearest(ends, s, x, y):
+    "From (x, y) to the nearest point of segment `s`, and where on it that is, from 0 to 1"
+    dx = ends[s,2] - ends[s,0]
+    dy = ends[s,3] - ends[s,1]
+    t = min(max((dx*(x-ends[s,0]) + dy*(y-ends[s,1]))/(dx*dx + dy*dy), 0.), 1.)
+    return ends[s,0] + dx*t - x, ends[s,1] + dy*t - y, t
+
+# %% ../../nbs/sodarace/03_compiled.ipynb #f8ffd06c
+@_compiled
+def _stumbles(onward, s, t, nx, ny):
+    "Would a contact at the end of segment `s` push against its neighbour?"
+    if t == 0.: return nx*onward[s,0] + ny*onward[s,1] < 0.
+    if t == 1.: return nx*onward[s,2] + ny*onward[s,3] < 0.
+    return False
+
+# %% ../../nbs/sodarace/03_compiled.ipynb #33f4ff83
+@_compiled
+def _remember(memory, i, s, step):
+    "Note that joint `i` touches segment `s`: the slot, and whether it did so in the step before"
+    z = _slot_for(memory, i, s)
+    known = memory.segment[i,z] == s
+    ago = step - memory.last[i,z]
+    if not known or ago > 3:
+        memory.impulse[i,z,0] = 0.
+        memory.impulse[i,z,1] = 0.
+    memory.segment[i,z] = s
+    memory.last[i,z] = step
+    return z, known and ago == 1
+
+# %% ../../nbs/sodarace/03_compiled.ipynb #b53507c4
+@_compiled
 def _touch(p, step, ground, c, bias_rate, memory, contacts):
     "Find all contacts of this step and return how many there are"
     count, reach = 0, c.joint_radius + c.ground_radius
-    ends, onward = ground.ends, ground.onward
     for i in range(len(p)):
         x, y = p[i,0], p[i,1]
         strip = min(max(int((x - ground.left)/ground.width), 0), len(ground.first)-2)
         for q in range(ground.first[strip], ground.first[strip+1]):
             s = ground.members[q]
-            dx, dy = ends[s,2]-ends[s,0], ends[s,3]-ends[s,1]
-            t = min(max((dx*(x-ends[s,0]) + dy*(y-ends[s,1]))/(dx*dx + dy*dy), 0.), 1.)
-            nx, ny = ends[s,0] + dx*t - x, ends[s,1] + dy*t - y
+            nx, ny, t = _nearest(ground.ends, s, x, y)
             d = np.sqrt(nx*nx + ny*ny)
             if d >= reach or d == 0.: continue
             nx, ny = nx/d, ny/d
-            if t == 0. and nx*onward[s,0] + ny*onward[s,1] < 0. or t == 1. and nx*onward[s,2] + ny*onward[s,3] < 0.: continue
-            z = _slot_for(memory, i, s)
-            known, ago = memory.segment[i,z] == s, step - memory.last[i,z]
-            if not known or ago > 3: memory.impulse[i,z,0] = memory.impulse[i,z,1] = 0.
-            memory.segment[i,z], memory.last[i,z] = s, step
-            contacts.joint[count], contacts.slot[count], contacts.lasting[count] = i, z, known and ago == 1
-            contacts.normal[count,0], contacts.normal[count,1] = nx, ny
-            contacts.bias[count], contacts.pushed[count] = -bias_rate*min(d - reach + c.collision_slop, 0.), 0.
+            if _stumbles(ground.onward, s, t, nx, ny): continue
+            z, lasting = _remember(memory, i, s, step)
+            contacts.joint[count] = i
+            contacts.slot[count] = z
+            contacts.lasting[count] = lasting
+            contacts.normal[count,0] = nx
+            contacts.normal[count,1] = ny
+            contacts.bias[count] = -bias_rate*min(d - reach + c.collision_slop, 0.)
+            contacts.pushed[count] = 0.
             count += 1
             if count == len(contacts.joint): return count
     return count
 
 # %% ../../nbs/sodarace/03_compiled.ipynb #6b68733d
-@njit(cache=True, error_model='numpy')
-def _pull(p, v, ends, rest, c, normal, drag):
-    "Let all springs pull, and set up what their damping needs"
+@_compiled
+def _pull(joints, springs, rest, c):
+    "Let all springs pull towards their lengths `rest`, and set up what their damping needs"
+    p, v = joints.p, joints.v
+    ends, normal, drag = springs.ends, springs.normal, springs.drag
     share = c.stiffness*c.dt/c.joint_mass
     for e in range(len(ends)):
         a, b = ends[e,0], ends[e,1]
@@ -109,7 +187,9 @@ def _pull(p, v, ends, rest, c, normal, drag):
         d = np.sqrt(dx*dx + dy*dy)
         f = 1/d if d > 0. else 0.
         dx, dy = dx*f, dy*f
-        normal[e,0], normal[e,1], drag[e] = dx, dy, 0.
+        normal[e,0] = dx
+        normal[e,1] = dy
+        drag[e] = 0.
         j = (rest[e] - d)*share
         v[a,0] -= dx*j
         v[a,1] -= dy*j
@@ -117,7 +197,7 @@ def _pull(p, v, ends, rest, c, normal, drag):
         v[b,1] += dy*j
 
 # %% ../../nbs/sodarace/03_compiled.ipynb #18254be1
-@njit(cache=True, error_model='numpy')
+@_compiled
 def _solve_contacts(v, escape, count, c, memory, contacts):
     for q in range(count):
         i, z = contacts.joint[q], contacts.slot[q]
@@ -131,12 +211,15 @@ def _solve_contacts(v, escape, count, c, memory, contacts):
         pressing = max(press + v[i,0]*nx + v[i,1]*ny, 0.)
         limit = c.friction*c.friction*pressing
         gripping = min(max(grip - v[i,0]*ny + v[i,1]*nx, -limit), limit)
-        memory.impulse[i,z,0], memory.impulse[i,z,1] = pressing, gripping
+        memory.impulse[i,z,0] = pressing
+        memory.impulse[i,z,1] = gripping
         v[i,0] -= nx*(pressing-press) - ny*(gripping-grip)
         v[i,1] -= nx*(gripping-grip) + ny*(pressing-press)
 
-@njit(cache=True, error_model='numpy')
-def _solve_dampers(v, ends, normal, drag, share):
+# %% ../../nbs/sodarace/03_compiled.ipynb #b37acdc1
+@_compiled
+def _solve_dampers(v, springs, share):
+    ends, normal, drag = springs.ends, springs.normal, springs.drag
     for e in range(len(ends)):
         a, b = ends[e,0], ends[e,1]
         nx, ny = normal[e,0], normal[e,1]
@@ -149,29 +232,71 @@ def _solve_dampers(v, ends, normal, drag, share):
         v[b,1] += ny*change/2
 
 # %% ../../nbs/sodarace/03_compiled.ipynb #71cee062
-@njit(cache=True, error_model='numpy')
-def _step(p, v, escape, step, ends, rest, ground, c, rates, normal, drag, memory, contacts):
-    n, (kept, bias_rate, drag_share) = len(p), rates
-    for i in range(n):
+class _Rates(NamedTuple):
+    remains:float # Share of its speed that a joint keeps in a step
+    bias:float    # How fast overlap is undone
+    drag:float    # Share of the speed of a spring that is damped in a step
+
+@_compiled
+def _rates(c):
+    bias = (1 - c.collision_bias**c.dt)/c.dt
+    return _Rates(c.damping**c.dt, bias, 1 - np.exp(-c.spring_damping*c.dt*2/c.joint_mass))
+
+# %% ../../nbs/sodarace/03_compiled.ipynb #a2fe287d
+@_compiled
+def _move(joints, dt):
+    for i in range(len(joints.p)):
         for k in range(2):
-            p[i,k] += (v[i,k] + escape[i,k])*c.dt
-            escape[i,k] = 0.
-    count = _touch(p, step, ground, c, bias_rate, memory, contacts)
-    _pull(p, v, ends, rest, c, normal, drag)
-    for i in range(n):
-        v[i,0] *= kept
-        v[i,1] = v[i,1]*kept + c.gravity*c.dt
+            joints.p[i,k] += (joints.v[i,k] + joints.escape[i,k])*dt
+            joints.escape[i,k] = 0.
+
+@_compiled
+def _fall(v, c, remains):
+    for i in range(len(v)):
+        v[i,0] *= remains
+        v[i,1] = v[i,1]*remains + c.gravity*c.dt
+
+@_compiled
+def _push_again(v, count, memory, contacts):
+    "Begin contacts that last with the push they had"
     for q in range(count):
         if not contacts.lasting[q]: continue
-        i, z, nx, ny = contacts.joint[q], contacts.slot[q], contacts.normal[q,0], contacts.normal[q,1]
+        i, z = contacts.joint[q], contacts.slot[q]
+        nx, ny = contacts.normal[q,0], contacts.normal[q,1]
         v[i,0] -= nx*memory.impulse[i,z,0] - ny*memory.impulse[i,z,1]
         v[i,1] -= nx*memory.impulse[i,z,1] + ny*memory.impulse[i,z,0]
+
+# %% ../../nbs/sodarace/03_compiled.ipynb #cf0fe1f8
+@_compiled
+def _step(joints, springs, rest, step, ground, c, rates, memory, contacts):
+    _move(joints, c.dt)
+    count = _touch(joints.p, step, ground, c, rates.bias, memory, contacts)
+    _pull(joints, springs, rest, c)
+    _fall(joints.v, c, rates.remains)
+    _push_again(joints.v, count, memory, contacts)
     for _ in range(int(c.iterations)):
-        _solve_contacts(v, escape, count, c, memory, contacts)
-        _solve_dampers(v, ends, normal, drag, drag_share)
+        _solve_contacts(joints.v, joints.escape, count, c, memory, contacts)
+        _solve_dampers(joints.v, springs, rates.drag)
+
+# %% ../../nbs/sodarace/03_compiled.ipynb #6ccf366f
+@_compiled
+def _settle(joints, springs, ground, c, rates, memory, contacts):
+    "Let the walker come to rest and return how many steps that took"
+    p, ends = joints.p, springs.ends
+    lengths = np.empty(len(ends))
+    for e in range(len(ends)): lengths[e] = np.sqrt(((p[ends[e,1]] - p[ends[e,0]])**2).sum())
+    limit, check = int(round(c.settle/c.dt)), int(round(c.rest_time/c.dt))
+    before, moved, settled = p.copy(), np.inf, 0
+    while settled < limit and moved >= c.rest_distance:
+        _step(joints, springs, lengths, settled, ground, c, rates, memory, contacts)
+        settled += 1
+        if settled % check == 0:
+            moved = np.abs(p - before).max()
+            before[:] = p
+    return settled
 
 # %% ../../nbs/sodarace/03_compiled.ipynb #192b9a68
-@njit(cache=True, error_model='numpy')
+@_compiled
 def walk(
     p:np.ndarray,    # (joints, 2), where the walker stands at the start, in world units
     ends:np.ndarray, # (muscles, 2), the joints at both ends of each muscle
@@ -181,30 +306,14 @@ def walk(
     every:int        # Steps between two frames
 )->tuple: # Positions (frames, joints, 2), and the steps that settling took
     "Let a walker settle, then let it walk; meant to be called by `simulate`"
-    n, m = len(p), len(ends)
-    p, v, escape, normal, drag = p.copy(), np.zeros((n,2)), np.zeros((n,2)), np.zeros((m,2)), np.zeros(m)
-    memory = _Memory(np.full((n,_slots), -1), np.full((n,_slots), -9), np.zeros((n,_slots,2)))
-    room = n*_slots
-    contacts = _Contacts(np.zeros(room, np.int64), np.zeros(room, np.int64), np.zeros((room,2)), np.zeros(room), np.zeros(room), np.zeros(room, np.bool_))
-    # Of a step: which share of its speed a joint keeps, how fast overlap is undone, which share of a spring's speed is damped
-    rates = c.damping**c.dt, (1 - c.collision_bias**c.dt)/c.dt, 1 - np.exp(-c.spring_damping*c.dt*2/c.joint_mass)
-    lengths = np.empty(m)
-    for e in range(m): lengths[e] = np.sqrt(((p[ends[e,1]] - p[ends[e,0]])**2).sum())
-
-    limit, check = int(round(c.settle/c.dt)), int(round(c.rest_time/c.dt))
-    before, moved, settled = p.copy(), np.inf, 0
-    while settled < limit and moved >= c.rest_distance:
-        _step(p, v, escape, settled, ends, lengths, ground, c, rates, normal, drag, memory, contacts)
-        settled += 1
-        if settled % check == 0:
-            moved = np.abs(p - before).max()
-            before[:] = p
-
-    frames, taken = np.empty(((len(rest)-1)//every + 2, n, 2)), 0
+    joints, springs = _at_rest(p, ends)
+    memory, contacts, rates = _no_memory(len(p)), _no_contacts(len(p)*_slots), _rates(c)
+    settled = _settle(joints, springs, ground, c, rates, memory, contacts)
+    frames, taken = np.empty(((len(rest)-1)//every + 2, len(p), 2)), 0
     for t in range(len(rest)):
         if t % every == 0:
-            frames[taken] = p
+            frames[taken] = joints.p
             taken += 1
-        _step(p, v, escape, settled+t, ends, rest[t], ground, c, rates, normal, drag, memory, contacts)
-    frames[taken] = p
+        _step(joints, springs, rest[t], settled+t, ground, c, rates, memory, contacts)
+    frames[taken] = joints.p
     return frames, settled

@@ -1,4 +1,4 @@
-"""The domain of walkers: four seed programs, and what a program that builds a walker is worth.
+"""The world of walkers as a problem for evolution: four seed programs, and what a program is worth.
 
 Docs: https://elm-nb.github.io/elm_nb/sodarace/domain.html.md"""
 
@@ -11,6 +11,8 @@ __all__ = ['SQUARE', 'RADIAL', 'CPPN_FIXED', 'CPPN_MUTABLE', 'SEEDS', 'MESSAGES'
 import hashlib, html, inspect, math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+
+from fastcore.basics import patch
 
 from ..search.domain import Evaluation
 from ..search.sandbox import Outcome, Sandbox
@@ -99,9 +101,14 @@ CPPN_MUTABLE = '''def query_cppn(wc, xgrid, ygrid, scale, connect, amp, phase):
 # %% ../../nbs/sodarace/06_domain.ipynb #a31095c7
 SEEDS = {'square': SQUARE, 'radial': RADIAL, 'cppn_fixed': CPPN_FIXED, 'cppn_mutable': CPPN_MUTABLE}
 
-# %% ../../nbs/sodarace/06_domain.ipynb #67bb4531
-MESSAGES = {'Changed make_walker function.': 0.4, 'Changed parameters in make_walker function.': 0.3, 'Small change to make_walker function.': 0.3}
+# %% ../../nbs/sodarace/06_domain.ipynb #d6c9729f
+_changed = 'Changed make_walker function.'
+_parameters = 'Changed parameters in make_walker function.'
+_small = 'Small change to make_walker function.'
 
+MESSAGES = {_changed: 0.4, _parameters: 0.3, _small: 0.3}
+
+# %% ../../nbs/sodarace/06_domain.ipynb #925a227c
 _triangle = '''def make_walker():
     wc = walker_creator()
     a = wc.add_joint(0, 0)
@@ -112,6 +119,7 @@ _triangle = '''def make_walker():
     wc.add_muscle(c, a, False, 3.0, 1.0)
     return wc.get_walker()'''
 
+# %% ../../nbs/sodarace/06_domain.ipynb #c66f91db
 _ladder = '''def make_ladder(wc, steps, width):
     left = []
     right = []
@@ -130,29 +138,37 @@ def make_walker():
     wc.add_muscle(left[0], right[0])
     return wc.get_walker()'''
 
-_changed, _parameters, _small = MESSAGES
-_replacements = [
-    (_triangle, _parameters, 'wc.add_muscle(b, c, False, 3.0, 0.0)', 'wc.add_muscle(b, c, False, 7.5, 0.4)'),
-    (_triangle, _small, 'c = wc.add_joint(3, 5)', 'c = wc.add_joint(2, 8)'),
-    (_triangle, _changed, 'return', '''d = wc.add_joint(9, 4)
+# %% ../../nbs/sodarace/06_domain.ipynb #b8809edb
+_corner = '''d = wc.add_joint(9, 4)
     wc.add_muscle(c, d)
     wc.add_muscle(b, d, False, 4.0, 2.0)
-    return'''),
+    return'''
+
+_diagonal = '''wc.add_muscle(right[k], right[k + 1])
+        wc.add_muscle(right[k], left[k + 1], False, 3.0, k * 0.2)'''
+
+_head = '''head = wc.add_joint(10, 6)
+    wc.add_muscle(left[3], head)
+    wc.add_muscle(right[3], head, False, 5.0, 1.0)'''
+
+# %% ../../nbs/sodarace/06_domain.ipynb #67bb4531
+_replacements = [
+    (_triangle, _parameters,
+        'wc.add_muscle(b, c, False, 3.0, 0.0)', 'wc.add_muscle(b, c, False, 7.5, 0.4)'),
+    (_triangle, _small, 'c = wc.add_joint(3, 5)', 'c = wc.add_joint(2, 8)'),
+    (_triangle, _changed, 'return', _corner),
     (_triangle, _small, 'wc.add_muscle(a, b)', 'wc.add_muscle(a, b, False, 6.0, 1.5)'),
     (_ladder, _parameters, 'make_ladder(wc, 4, 3)', 'make_ladder(wc, 4, 5)'),
-    (_ladder, _changed, 'wc.add_muscle(right[k], right[k + 1])', '''wc.add_muscle(right[k], right[k + 1])
-        wc.add_muscle(right[k], left[k + 1], False, 3.0, k * 0.2)'''),
+    (_ladder, _changed, 'wc.add_muscle(right[k], right[k + 1])', _diagonal),
     (_ladder, _small, 'wc.add_joint(k * 2, 0)', 'wc.add_joint(k * 2.5, 1)'),
-    (_ladder, _changed, 'wc.add_muscle(left[0], right[0])', '''head = wc.add_joint(10, 6)
-    wc.add_muscle(left[3], head)
-    wc.add_muscle(right[3], head, False, 5.0, 1.0)''')]
+    (_ladder, _changed, 'wc.add_muscle(left[0], right[0])', _head)]
 
 EXAMPLES = [(program, message, program.replace(old, new)) for program,message,old,new in _replacements]
 
 # %% ../../nbs/sodarace/06_domain.ipynb #152f861b
 @dataclass
 class Sodarace:
-    "Programs that build walkers; fitness is the way a walker comes along x in ten seconds, in either direction"
+    "Programs that build walkers; fitness is how far a walker comes in ten seconds, to either side"
     terrain:Terrain=flat()
     config:SimConfig=SimConfig()
     backend:str='pymunk' # Of the simulation
@@ -161,13 +177,18 @@ class Sodarace:
 
     seeds = SEEDS
     axes = {'height': (0, 24, 12), 'width': (0, 24, 12), 'mass': (0, 48, 12)}
-    messages, examples = MESSAGES, EXAMPLES
-    prelude = '\n'.join([inspect.getsource(WalkerCreator), inspect.getsource(query_cppn), 'walker_creator = WalkerCreator'])
+    messages = MESSAGES
+    examples = EXAMPLES
+    prelude = '\n'.join([
+        inspect.getsource(WalkerCreator),
+        inspect.getsource(query_cppn),
+        'walker_creator = WalkerCreator'])
 
     @property
     def settings(self)->dict: # For JSON
         "What a fitness depends on, so that runs under other physics are told apart"
-        return {'terrain': f'{self.terrain.name} {self.terrain.fingerprint}', **asdict(self.config), 'backend': self.backend, 'starts': self.starts}
+        ground = f'{self.terrain.name} {self.terrain.fingerprint}'
+        return {'terrain': ground, **asdict(self.config), 'backend': self.backend, 'starts': self.starts}
 
     def walker(self,
         program:str
@@ -175,31 +196,50 @@ class Sodarace:
         "Run a program in the sandbox"
         return self.sandbox.run(program, self.prelude, 'make_walker', check_walker)
 
-    def evaluate(self, program:str)->Evaluation:
-        "Run a program in the sandbox, simulate its walker and measure it"
-        outcome = self.walker(program)
-        if outcome.status != 'ok': return Evaluation(outcome.status, detail=outcome.detail)
-        walker = outcome.value
-        try:
-            if self.starts: distance = robust_fitness(walker, self.terrain, self.config, self.starts, backend=self.backend)
-            else: distance = simulate(walker, self.terrain, self.config, backend=self.backend).distance
-        except InvalidWalker as error: return Evaluation('invalid_result', detail=str(error))
-        if not math.isfinite(distance): return Evaluation('invalid_result', detail='the simulation did not stay finite')
-        fingerprint = hashlib.sha256(repr((walker.joints, walker.muscles)).encode()).hexdigest()[:16]
-        return Evaluation('ok', abs(distance), (walker.height, walker.width, walker.mass), fingerprint)
+# %% ../../nbs/sodarace/06_domain.ipynb #82af96d4
+@patch
+def _distance(self:Sodarace, walker):
+    if self.starts:
+        return robust_fitness(walker, self.terrain, self.config, self.starts, backend=self.backend)
+    return abs(simulate(walker, self.terrain, self.config, backend=self.backend).distance)
 
-    def picture(self, program:str)->str: # Animated SVG, or a line of HTML that says why there is none
-        "The walker of a program, walking"
-        outcome = self.walker(program)
-        if outcome.status != 'ok': return f'<p>{html.escape(outcome.status)}: {html.escape(outcome.detail)}</p>'
-        try: rollout = simulate(outcome.value, self.terrain, self.config, fps=10, backend=self.backend)
-        except InvalidWalker as error: return f'<p>{html.escape(str(error))}</p>'
-        return animate(outcome.value, rollout, self.terrain)
+@patch
+def evaluate(self:Sodarace,
+    program:str
+)->Evaluation: # Of a walker its distance, its height, width and mass, and a fingerprint of what was built
+    "Run a program in the sandbox, simulate its walker and measure it"
+    outcome = self.walker(program)
+    if outcome.status != 'ok': return Evaluation(outcome.status, detail=outcome.detail)
+    walker = outcome.value
+    try: distance = self._distance(walker)
+    except InvalidWalker as error: return Evaluation('invalid_result', detail=str(error))
+    if not math.isfinite(distance):
+        return Evaluation('invalid_result', detail='the simulation did not stay finite')
+    fingerprint = hashlib.sha256(repr((walker.joints, walker.muscles)).encode()).hexdigest()[:16]
+    return Evaluation('ok', distance, (walker.height, walker.width, walker.mass), fingerprint)
 
-    def player(self,
-        champions:Sequence[tuple[tuple[int,...],float,str]] # Of each its niche (an index for each axis), fitness and program
-    )->str: # HTML
-        "A map whose cells play their champions when clicked"
-        built = [(champion, outcome.value) for champion in champions if (outcome := self.walker(champion[2])).status == 'ok']
-        rollouts = simulate_many([walker for _,walker in built], self.terrain, self.config, fps=10, backend=self.backend)
-        return map_player([Exhibit(*champion, walker, rollout) for (champion,walker),rollout in zip(built, rollouts)], self.axes, self.terrain)
+# %% ../../nbs/sodarace/06_domain.ipynb #0ea4811e
+@patch
+def picture(self:Sodarace,
+    program:str
+)->str: # Animated SVG, or a line of HTML that says why there is none
+    "The walker of a program, walking"
+    outcome = self.walker(program)
+    if outcome.status != 'ok':
+        return f'<p>{html.escape(outcome.status)}: {html.escape(outcome.detail)}</p>'
+    try: rollout = simulate(outcome.value, self.terrain, self.config, fps=10, backend=self.backend)
+    except InvalidWalker as error: return f'<p>{html.escape(str(error))}</p>'
+    return animate(outcome.value, rollout, self.terrain)
+
+# %% ../../nbs/sodarace/06_domain.ipynb #d38ad8d6
+@patch
+def player(self:Sodarace,
+    champions:Sequence[tuple[tuple[int,...],float,str]] # Each with niche, fitness, program
+)->str: # HTML
+    "A map whose cells play their champions when clicked"
+    outcomes = [self.walker(program) for _,_,program in champions]
+    built = [(champion, o.value) for champion,o in zip(champions, outcomes) if o.status == 'ok']
+    walkers = [walker for _,walker in built]
+    rollouts = simulate_many(walkers, self.terrain, self.config, fps=10, backend=self.backend)
+    exhibits = [Exhibit(*champion, walker, r) for (champion,walker),r in zip(built, rollouts)]
+    return map_player(exhibits, self.axes, self.terrain)

@@ -24,12 +24,21 @@ from pymunk._chipmunk_cffi import lib
 from .terrain import flat, inset, Terrain
 from .walker import InvalidWalker, Walker
 
+# %% ../../nbs/sodarace/02_simulator.ipynb #5f64b1dd
+_may_be_0 = ('settle', 'rest_distance', 'gravity', 'stiffness', 'spring_damping', 'max_swing', 'friction',
+    'collision_slop', 'collision_bias')
+
+def _check_constant(name, value):
+    if not math.isfinite(value): raise ValueError(f'SimConfig.{name} must be finite, got {value}')
+    is_fine = value > 0 or name == 'gravity' or (name in _may_be_0 and value == 0)
+    if not is_fine: raise ValueError(f'SimConfig.{name} must be positive, got {value}')
+
 # %% ../../nbs/sodarace/02_simulator.ipynb #3fd69990
 @dataclass(frozen=True)
 class SimConfig:
     "The constants of the physics; lengths in world units, times in seconds, masses in joints"
     duration:float=10.0             # Time that is measured
-    settle:float=20.0               # Longest time before that in which the walker may come to rest, muscles off
+    settle:float=20.0               # Longest time before that to come to rest in, muscles off
     rest_time:float=0.5             # At rest is a walker of which no joint
     rest_distance:float=0.001       # moved further than this in that time, along x or y
     ramp:float=0.5                  # Time in which the muscles then reach full strength
@@ -50,14 +59,13 @@ class SimConfig:
     collision_bias:float=0.9**60    # Share of a deeper overlap that is left after a second
 
     def __post_init__(self):
-        may_be_0 = 'settle', 'rest_distance', 'gravity', 'stiffness', 'spring_damping', 'max_swing', 'friction', 'collision_slop', 'collision_bias'
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if not math.isfinite(value): raise ValueError(f'SimConfig.{f.name} must be finite, got {value}')
-            if value <= 0 and not (f.name == 'gravity' or f.name in may_be_0 and value == 0): raise ValueError(f'SimConfig.{f.name} must be positive, got {value}')
-        if self.iterations != int(self.iterations): raise ValueError(f'SimConfig.iterations must be a whole number, got {self.iterations}')
+        for f in fields(self): _check_constant(f.name, getattr(self, f.name))
+        if self.iterations != int(self.iterations):
+            raise ValueError(f'SimConfig.iterations must be a whole number, got {self.iterations}')
         for name in ('duration', 'rest_time'):
-            if round(getattr(self, name)/self.dt) < 1: raise ValueError(f'SimConfig.{name} must be at least one step of {self.dt:g} s, got {getattr(self, name)}')
+            time = getattr(self, name)
+            if round(time/self.dt) < 1:
+                raise ValueError(f'SimConfig.{name} must be at least one step of {self.dt:g} s, got {time}')
 
 # %% ../../nbs/sodarace/02_simulator.ipynb #854d343b
 def swing(
@@ -73,18 +81,21 @@ def placed(
     terrain:Terrain,
     config:SimConfig=SimConfig()
 )->np.ndarray: # (joints, 2), in world units
-    "Joints at the start: in the middle, clear of walls, standing on the ground; `InvalidWalker` if there is no room"
+    "Joints at the start, standing clear of walls on the ground; `InvalidWalker` if there is no room"
     xy = np.array(walker.joints, dtype=float)
     xy[:,0] -= (xy[:,0].min() + xy[:,0].max())/2
     left, right = terrain.room[0] + config.joint_radius, terrain.room[1] - config.joint_radius
-    if walker.width > right - left: raise InvalidWalker(f'{terrain.name} has room for walkers up to {right-left:g} wide, this one is {walker.width:g}')
+    if walker.width > right - left:
+        room = f'{terrain.name} has room for walkers up to {right-left:g} wide'
+        raise InvalidWalker(f'{room}, this one is {walker.width:g}')
     xy[:,0] += max(left - xy[:,0].min(), 0) + min(right - xy[:,0].max(), 0)
-    xy[:,1] -= xy[:,1].min() # first to 0, so that equal heights stay equal to the last bit wherever the walker was drawn
+    # first to 0, so that equal heights stay equal to the last bit wherever the program put the walker
+    xy[:,1] -= xy[:,1].min()
     xy[:,1] += (terrain.ground(xy[:,0]) - xy[:,1]).max() + config.joint_radius
     return xy
 
 # %% ../../nbs/sodarace/02_simulator.ipynb #ac651042
-_walker_kind, _ground_kind = 1, 2 # collision categories: joints meet the ground and nothing else
+_walker_kind, _ground_kind = 1, 2 # collision categories
 
 def _add_terrain(space, terrain, config):
     shape_filter = pymunk.ShapeFilter(categories=_ground_kind, mask=_walker_kind)
@@ -93,22 +104,29 @@ def _add_terrain(space, terrain, config):
         for i,(a,b) in enumerate(zip(points, points[1:])):
             segment = pymunk.Segment(space.static_body, a, b, config.ground_radius)
             segment.set_neighbors(points[max(i-1, 0)], points[min(i+2, len(points)-1)])
-            segment.friction, segment.filter = config.friction, shape_filter
+            segment.friction = config.friction
+            segment.filter = shape_filter
             space.add(segment)
+
+# %% ../../nbs/sodarace/02_simulator.ipynb #cb981c39
+def _add_joint(space, place, config):
+    body = pymunk.Body(config.joint_mass, math.inf)
+    body.position = place
+    disc = pymunk.Circle(body, config.joint_radius)
+    disc.friction = config.friction
+    disc.filter = pymunk.ShapeFilter(categories=_walker_kind, mask=_ground_kind)
+    space.add(body, disc)
+    return body
 
 def _add_walker(space, walker, xy, config):
     "Put the walker into `space` and return its bodies and springs"
-    shape_filter = pymunk.ShapeFilter(categories=_walker_kind, mask=_ground_kind)
-    bodies = []
-    for x,y in xy.tolist():
-        body = pymunk.Body(config.joint_mass, math.inf)
-        body.position = x, y
-        disc = pymunk.Circle(body, config.joint_radius)
-        disc.friction, disc.filter = config.friction, shape_filter
-        space.add(body, disc)
-        bodies.append(body)
-    springs = [pymunk.DampedSpring(bodies[m.a], bodies[m.b], (0,0), (0,0), math.dist(xy[m.a], xy[m.b]),
-        config.stiffness, config.spring_damping) for m in walker.muscles]
+    bodies = [_add_joint(space, (x, y), config) for x,y in xy.tolist()]
+    springs = []
+    for m in walker.muscles:
+        length = math.dist(xy[m.a], xy[m.b])
+        spring = pymunk.DampedSpring(bodies[m.a], bodies[m.b], (0,0), (0,0), length,
+            config.stiffness, config.spring_damping)
+        springs.append(spring)
     space.add(*springs)
     return bodies, springs
 
@@ -122,7 +140,8 @@ def rest_lengths(
     a,b,amplitude,phase = np.array(walker.muscles, dtype=float).reshape(-1, 4).T
     length = np.linalg.norm(xy[a.astype(int)] - xy[b.astype(int)], axis=1)
     t = np.arange(round(config.duration/config.dt))[:,None]*config.dt
-    turn, ramp = 2*np.pi*t/config.period, np.clip(t/config.ramp, 0, 1)
+    turn = 2*np.pi*t/config.period
+    ramp = np.clip(t/config.ramp, 0, 1)
     wave = ramp*np.sin(turn)*np.cos(phase) + ramp*np.cos(turn)*np.sin(phase)
     return length*(1 + swing(amplitude, config)*wave)
 
@@ -130,7 +149,7 @@ def rest_lengths(
 @dataclass(frozen=True)
 class Rollout:
     "What a walker did while it was measured"
-    positions:np.ndarray # (frames, joints, 2), in world units; the first frame is after settling, the last at the end
+    positions:np.ndarray # (frames, joints, 2), in world units, from after settling to the end
     fps:float            # Frames a second; 0 if only the first and the last frame were kept
     settling:float       # Time it took the walker to come to rest before, in seconds
 
@@ -140,38 +159,54 @@ class Rollout:
         return centre - centre[0]
 
     @property
-    def distance(self)->float: # Way of the centre of mass along x, in world units, negative to the left
+    def distance(self)->float: # Of the centre of mass along x, in world units, negative to the left
         return float(self.path[-1])
 
-# %% ../../nbs/sodarace/02_simulator.ipynb #9f408737
-def _walk_pymunk(walker, terrain, config, xy, rest, every):
-    "Positions in the frames asked for, and the steps that settling took"
+# %% ../../nbs/sodarace/02_simulator.ipynb #7082648e
+def _empty_space(config):
     space = pymunk.Space()
-    space.gravity, space.damping, space.iterations = (0, config.gravity), config.damping, config.iterations
-    space.collision_slop, space.collision_bias = config.collision_slop, config.collision_bias
-    _add_terrain(space, terrain, config)
-    bodies, springs = _add_walker(space, walker, xy, config)
-    positions = lambda: [tuple(b.position) for b in bodies]
-    step, set_length, dt = lib.cpSpaceStep, lib.cpDampedSpringSetRestLength, config.dt
-    # No name for space._space: if the C space outlived the list of bodies, garbage collection while it is freed could abort the process.
+    space.gravity = (0, config.gravity)
+    space.damping = config.damping
+    space.iterations = config.iterations
+    space.collision_slop = config.collision_slop
+    space.collision_bias = config.collision_bias
+    return space
 
-    limit, check = round(config.settle/dt), round(config.rest_time/dt)
+def _positions(bodies): return [tuple(b.position) for b in bodies]
+
+def _settle(space, bodies, xy, config):
+    "Let the walker come to rest and return how many steps that took"
+    limit, check = round(config.settle/config.dt), round(config.rest_time/config.dt)
     before, moved, settled = xy, math.inf, 0
     while settled < limit and moved >= config.rest_distance:
-        step(space._space, dt)
+        lib.cpSpaceStep(space._space, config.dt)
         settled += 1
         if settled % check == 0:
-            now = np.array(positions())
-            before, moved = now, np.abs(now - before).max()
+            now = np.array(_positions(bodies))
+            moved = np.abs(now - before).max()
+            before = now
+    return settled
 
+# %% ../../nbs/sodarace/02_simulator.ipynb #9f408737
+def _walk(space, walker, bodies, springs, rest, every, dt):
+    "Positions in every `every`-th step and at the end, while the springs have the rest lengths `rest`"
     frames = []
     swinging = [i for i,m in enumerate(walker.muscles) if m.amplitude]
     c_springs = [springs[i]._constraint for i in swinging]
+    step, set_length = lib.cpSpaceStep, lib.cpDampedSpringSetRestLength
     for t,lengths in enumerate(rest[:,swinging].tolist()):
-        if t % every == 0: frames.append(positions())
+        if t % every == 0: frames.append(_positions(bodies))
         deque(map(set_length, c_springs, lengths), maxlen=0) # calls it for each spring; faster than a loop
         step(space._space, dt)
-    return np.array([*frames, positions()]), settled
+    return np.array([*frames, _positions(bodies)])
+
+def _walk_pymunk(walker, terrain, config, xy, rest, every):
+    "Positions in the frames asked for, and the steps that settling took"
+    space = _empty_space(config)
+    _add_terrain(space, terrain, config)
+    bodies, springs = _add_walker(space, walker, xy, config)
+    settled = _settle(space, bodies, xy, config)
+    return _walk(space, walker, bodies, springs, rest, every, config.dt), settled
 
 # %% ../../nbs/sodarace/02_simulator.ipynb #bae99af2
 @lru_cache(64)
@@ -180,15 +215,33 @@ def _compiled_ground(terrain, ground_radius, joint_radius):
     return ground_table(terrain, ground_radius, joint_radius)
 
 @lru_cache(64)
-def _record(config): return np.array(tuple(map(float, astuple(config))), dtype=[(f.name, float) for f in fields(config)])[()]
+def _record(config):
+    "The constants as a record of numpy, whose fields compiled code can read"
+    names = [(f.name, float) for f in fields(config)]
+    return np.array(tuple(map(float, astuple(config))), dtype=names)[()]
 
 def _walk_numba(walker, terrain, config, xy, rest, every):
+    "As `_walk_pymunk`"
     try: from elm_nb.sodarace.compiled import walk
-    except ModuleNotFoundError as error: raise ImportError("backend='numba' needs numba: pip install 'elm_nb[fast]'") from error
+    except ModuleNotFoundError as error:
+        raise ImportError("backend='numba' needs numba: pip install 'elm_nb[fast]'") from error
     ends = np.array([(m.a, m.b) for m in walker.muscles], dtype=np.int64).reshape(-1, 2)
-    return walk(xy, ends, rest, _compiled_ground(terrain, config.ground_radius, config.joint_radius), _record(config), every)
+    ground = _compiled_ground(terrain, config.ground_radius, config.joint_radius)
+    return walk(xy, ends, rest, ground, _record(config), every)
 
+# %% ../../nbs/sodarace/02_simulator.ipynb #69fe8459
 _backends = {'pymunk': _walk_pymunk, 'numba': _walk_numba}
+
+def _steps_a_frame(fps, steps, config):
+    if not fps: return steps
+    rate = 1/config.dt
+    divides = 0 < fps <= rate and abs(round(1/(fps*config.dt))*fps*config.dt - 1) <= 1e-9
+    if not divides: raise ValueError(f'fps must divide {rate:g}, got {fps:g}')
+    every = round(1/(fps*config.dt))
+    if steps % every:
+        duration = f'a duration of {config.duration:g} s'
+        raise ValueError(f'{duration} is not a whole number of frames at fps={fps:g}')
+    return every
 
 # %% ../../nbs/sodarace/02_simulator.ipynb #fc090b14
 def simulate(
@@ -198,15 +251,12 @@ def simulate(
     fps:float=0, # Frames a second to keep, a divisor of 1/`config.dt`; 0 keeps the first and the last
     backend:str='pymunk' # Or 'numba', which is faster and needs the extra `fast`
 )->Rollout:
-    "Put a walker on a terrain, let it come to rest, then let it move; `InvalidWalker` if it does not fit there"
-    if backend not in _backends: raise ValueError(f'unknown backend {backend!r}; there are {", ".join(_backends)}')
+    "Put a walker on a terrain, let it come to rest, then let it move; `InvalidWalker` if it does not fit"
+    if backend not in _backends:
+        raise ValueError(f'unknown backend {backend!r}; there are {", ".join(_backends)}')
     xy = placed(walker, terrain, config)
     rest = rest_lengths(walker, xy, config)
-    every = len(rest)
-    if fps:
-        if not 0 < fps <= 1/config.dt or abs(round(1/(fps*config.dt))*fps*config.dt - 1) > 1e-9: raise ValueError(f'fps must divide {1/config.dt:g}, got {fps:g}')
-        every = round(1/(fps*config.dt))
-        if len(rest) % every: raise ValueError(f'a duration of {config.duration:g} s is not a whole number of frames at fps={fps:g}')
+    every = _steps_a_frame(fps, len(rest), config)
     positions, settled = _backends[backend](walker, terrain, config, xy, rest, every)
     return Rollout(positions, fps, settled*config.dt)
 
@@ -214,15 +264,19 @@ def simulate(
 @cache
 def _pool(workers):
     pool = ProcessPoolExecutor(workers, get_context('spawn'))
-    # A process that multiprocessing forked joins its children at its end; this tells them to go before that, and before their queue is closed.
+    # A process that multiprocessing forked joins its children at its end;
+    # this tells them to go before that, and before their queue is closed.
     Finalize(None, pool.shutdown, exitpriority=100)
     return pool
 
-if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=_pool.cache_clear) # the workers are the parent's
+# a forked process must not use the workers of its parent
+if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=_pool.cache_clear)
 
+# %% ../../nbs/sodarace/02_simulator.ipynb #a7cc157a
 def _simulate_numbered(numbered, **options):
-    try: return simulate(numbered[1], **options)
-    except InvalidWalker as error: raise InvalidWalker(f'walker {numbered[0]}: {error}') from None
+    number, walker = numbered
+    try: return simulate(walker, **options)
+    except InvalidWalker as error: raise InvalidWalker(f'walker {number}: {error}') from None
 
 def simulate_many(
     walkers,
@@ -230,19 +284,26 @@ def simulate_many(
     config:SimConfig=SimConfig(),
     fps:float=0, # As for `simulate`
     backend:str='pymunk', # As for `simulate`
-    workers:int=1 # Processes; 1 stays in this one. A script that asks for more needs the guard `if __name__ == '__main__':`
+    workers:int=1 # Processes; a script that asks for more than 1 needs `if __name__ == '__main__':`
 )->list[Rollout]: # In the order of the walkers
-    "Simulate many walkers; the results do not depend on `workers`. The first that does not fit the terrain is named by an `InvalidWalker`"
+    "Simulate many walkers; the results do not depend on `workers`"
     if workers < 1: raise ValueError(f'workers must be at least 1, got {workers}')
-    walkers = list(enumerate(walkers))
+    numbered = list(enumerate(walkers))
     one = partial(_simulate_numbered, terrain=terrain, config=config, fps=fps, backend=backend)
-    if workers == 1: return list(map(one, walkers))
-    try: return list(_pool(workers).map(one, walkers, chunksize=math.ceil(len(walkers)/(8*workers)) or 1))
+    if workers == 1: return list(map(one, numbered))
+    share = math.ceil(len(numbered)/(8*workers)) or 1
+    try: return list(_pool(workers).map(one, numbered, chunksize=share))
     except BrokenProcessPool as error:
         _pool.cache_clear()
-        raise RuntimeError('a worker of simulate_many died; call it again, with fewer workers if memory is short') from error
+        raise RuntimeError('a worker of simulate_many died; '
+            'call it again, with fewer workers if memory is short') from error
 
 # %% ../../nbs/sodarace/02_simulator.ipynb #9041c77e
+def _perturbed(walker, noise, rng):
+    joints = np.array(walker.joints)
+    moved = joints + rng.normal(0, noise, joints.shape)
+    return replace(walker, joints=tuple(map(tuple, moved.tolist())))
+
 def robust_fitness(
     walker:Walker,
     terrain:Terrain=flat(),
@@ -254,6 +315,6 @@ def robust_fitness(
 )->float: # In world units
     "Median of the absolute distance over `k` slightly different starts"
     if k < 1: raise ValueError(f'k must be at least 1, got {k}')
-    rng, joints = np.random.default_rng(seed), np.array(walker.joints)
-    starts = [replace(walker, joints=tuple(map(tuple, (joints + rng.normal(0, noise, joints.shape)).tolist()))) for _ in range(k)]
+    rng = np.random.default_rng(seed)
+    starts = [_perturbed(walker, noise, rng) for _ in range(k)]
     return float(np.median([abs(simulate(w, terrain, config, backend=backend).distance) for w in starts]))

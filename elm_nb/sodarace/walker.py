@@ -1,4 +1,4 @@
-"""The robot that everything here is about: points of mass, joined by springs that pull in rhythm, and the small interface through which a program builds one.
+"""The robot that is evolved here: points of mass, joined by springs, and how a program builds one.
 
 Docs: https://elm-nb.github.io/elm_nb/sodarace/walker.html.md"""
 
