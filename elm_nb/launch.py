@@ -60,7 +60,7 @@ def _cores():
 class LaunchError(ElmError): "Processes did not come up as asked for; the message says what to do"
 
 def count_processes(
-    asked:int=0,  # 0 for those that torchrun or accelerate has started, otherwise one on each GPU or core of this machine
+    asked:int=0,  # 0 for as many as torchrun or accelerate has started or, without them, one a GPU or core
     most:int=None # No more than this, unless asked for, because there is no more to do
 )->int:
     "How many processes to use; `LaunchError` if a negative number is asked for"
@@ -68,7 +68,7 @@ def count_processes(
     return asked or int(os.environ.get('WORLD_SIZE', 0)) or min(_cores(), most or _cores())
 
 # %% ../nbs/00_launch.ipynb #5d5fd2a9
-def is_first_process()->bool: # True unless torchrun or accelerate has started this process as another than the first
+def is_first_process()->bool: # False in all but one of those that torchrun or accelerate has started
     "Is this the process that writes?"
     return os.environ.get('RANK', '0') == '0'
 
@@ -125,7 +125,7 @@ KNOWN_ERRORS = ElmError, OSError, sqlite3.Error # their message is all a user ne
 def _rank(index, work, arguments, processes, file, errors, parent):
     "What each process does that `launch` has started"
     if os.getppid() != parent: raise SystemExit(1) # it was killed, and nobody will tell this process
-    tqdm.set_lock(threading.RLock()) # its own is a semaphore, of which Python complains if the parent ends this process
+    tqdm.set_lock(threading.RLock()) # its own is a semaphore, which Python misses if this process is ended
     try:
         _meet(index, processes, file)
         _work(work, arguments, processes).end_training()

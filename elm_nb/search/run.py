@@ -150,7 +150,8 @@ def read_config(
     try: config = json.loads(file.read_text())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise RunError(f'{folder} is not the folder of a run: it has no config.json') from error
-    except (json.JSONDecodeError, UnicodeError) as error: raise RunError(f'{file} is damaged ({error}); {remedy}') from error
+    except (json.JSONDecodeError, UnicodeError) as error:
+        raise RunError(f'{file} is damaged ({error}); {remedy}') from error
     if not isinstance(config, dict): raise RunError(f'{file} does not hold a configuration; {remedy}')
     return config
 
@@ -179,13 +180,15 @@ def differences(
     here:Mapping # Only its names are compared
 )->str: # Empty if there are none
     "In what two configurations differ, for a message"
-    return ', '.join(f'{k} is {there.get(k)!r} there and {v!r} here' for k,v in here.items() if there.get(k) != v)
+    differ = [k for k,v in here.items() if there.get(k) != v]
+    return ', '.join(f'{k} is {there.get(k)!r} there and {here[k]!r} here' for k in differ)
 
 # %% ../../nbs/search/05_run.ipynb #fe069238
 _columns = [f.name for f in fields(Entry)]
+_measures = 'evaluations', 'niches', 'qd_score', 'max_fitness', 'seconds'
 _schema = f'''
 create table if not exists evaluations ({', '.join(_columns)}, primary key (id));
-create table if not exists iterations (iteration primary key, evaluations, niches, qd_score, max_fitness, seconds);
+create table if not exists iterations (iteration primary key, {', '.join(_measures)});
 '''
 
 def _to_row(entry): return tuple(json.dumps(v) if isinstance(v, tuple) else v for v in astuple(entry))
@@ -201,7 +204,7 @@ class Run:
     "The log of a run, open for reading or, with a lock on the folder, for writing"
     def __init__(self,
         folder, # Of the run; made if it is missing and `config` is given
-        config:Mapping=None, # What is asked for; an existing run must have been made with the same. None only reads
+        config:Mapping=None # What is asked for, the same as at first if the run has begun; None only reads
     ):
         self.folder, self.lock, self.db = Path(folder), None, None
         try:
@@ -245,7 +248,8 @@ def _prepare(self:Run, config):
     self.lock = FileLock(self.folder/'run.lock')
     try: self.lock.acquire(timeout=3) # a process that was just killed may take a moment to let go
     except Timeout as error:
-        raise RunError(f'{self.folder} is in use by another process; wait for it or choose another --out') from error
+        raise RunError(f'{self.folder} is in use by another process; '
+            'wait for it or choose another --out') from error
     if not _has_begun(self.folder):
         _write_json(self.folder/'config.json', {**config, 'version': __version__})
         return
@@ -278,12 +282,13 @@ def append(self:Run,
 ):
     "Write one iteration, completely or not at all"
     best = archive.best.fitness if archive.niches else 0.
-    measures = entries[-1].id + 1, archive.niches, archive.qd_score, best, seconds
+    last = entries[-1]
+    measures = last.id + 1, archive.niches, archive.qd_score, best, seconds
     places = ', '.join('?'*len(_columns))
     with self.db:
         self.db.execute('begin immediate')
         self.db.executemany(f'insert into evaluations values ({places})', map(_to_row, entries))
-        self.db.execute('insert into iterations values (?, ?, ?, ?, ?, ?)', (entries[-1].iteration, *measures))
+        self.db.execute('insert into iterations values (?, ?, ?, ?, ?, ?)', (last.iteration, *measures))
 
 # %% ../../nbs/search/05_run.ipynb #4cc2ac99
 @patch
@@ -292,14 +297,14 @@ def entries(self:Run,
     parameters:Sequence=() # Of the condition
 )->Iterator[Entry]: # In the order of their `id`
     "Read the log"
-    for row in self.db.execute(f'select * from evaluations where {where} order by id', parameters): yield _to_entry(row)
+    query = f'select * from evaluations where {where} order by id'
+    for row in self.db.execute(query, parameters): yield _to_entry(row)
 
 # %% ../../nbs/search/05_run.ipynb #53f5c536
 @patch
-def history(self:Run)->list[tuple]: # (evaluations, niches, QD score, max fitness, seconds) after each iteration
+def history(self:Run)->list[tuple]: # (evaluations, niches, QD score, max fitness, seconds) of each iteration
     "The course of the run"
-    measures = 'evaluations, niches, qd_score, max_fitness, seconds'
-    return self.db.execute(f'select {measures} from iterations order by iteration').fetchall()
+    return self.db.execute(f'select {", ".join(_measures)} from iterations order by iteration').fetchall()
 
 # %% ../../nbs/search/05_run.ipynb #ab45bed6
 @patch
@@ -310,5 +315,6 @@ def extend(self:Run,
     "Ask for more, and close; `RunError` if it is less"
     with self:
         asked = self.config[what]
-        if n < asked: raise RunError(f'{self.folder} was asked for {asked} {what}; more can be asked for, not {n}')
+        if n < asked:
+            raise RunError(f'{self.folder} was asked for {asked} {what}; more can be asked for, not {n}')
         _write_json(self.folder/'config.json', {**self.config, what: n})
