@@ -43,13 +43,15 @@ def _entry(iteration, parent, proposal, domain):
     edit = proposal.applied
     unchanged = Entry(id=-1, iteration=iteration, parent=parent.id,
         message=proposal.message, raw=proposal.raw, edit=edit.status, edit_detail=edit.detail,
-        diff='', program='', status='', detail='', fitness=0., behavior=(), fingerprint='', runnable=False, verdict='')
+        diff='', program='', status='', detail='', fitness=0., behavior=(), fingerprint='',
+        runnable=False, verdict='')
     if edit.source == parent.program: return unchanged
     e = domain.evaluate(edit.source)
     same = e.fingerprint and e.fingerprint == parent.fingerprint
     return replace(unchanged, diff=make(parent.program, edit.source), program=edit.source,
-        status=e.status, detail=e.detail, fitness=float(e.fitness), behavior=tuple(float(b) for b in e.behavior),
-        fingerprint=e.fingerprint, runnable=e.status == 'ok' and not same)
+        status=e.status, detail=e.detail, fitness=float(e.fitness),
+        behavior=tuple(float(b) for b in e.behavior), fingerprint=e.fingerprint,
+        runnable=e.status == 'ok' and not same)
 
 def _children(parent, n, iteration, seed, mutator, domain):
     "The log entries of one micro-batch"
