@@ -9,14 +9,15 @@ __all__ = ['Mutator', 'micro_batches', 'evolve']
 
 # %% ../../nbs/search/06_evolve.ipynb #67a68f51
 from collections.abc import Sequence
-from itertools import groupby
+from dataclasses import replace
+from itertools import chain, groupby
 from time import perf_counter
 from typing import Protocol
 
 import numpy as np
 from accelerate.utils import broadcast_object_list
 
-from ..launch import processes_now, progress, distributed_map
+from ..launch import distributed_map, processes_now, progress
 from .domain import Domain, DomainError
 from .edit import make, Proposal
 from .map_elites import GridArchive
@@ -24,21 +25,10 @@ from .run import admit, Entry, replay, Run
 
 # %% ../../nbs/search/06_evolve.ipynb #3a32aec9
 class Mutator(Protocol):
-    "Proposes children of a program; one that also has `learn` is shown the log entries of each iteration, beginning with the seed program's"
+    "Proposes children of a program"
     def propose(self, program:str, n:int, seed:Sequence[int])->list[Proposal]: ... # `n` proposals
 
-# %% ../../nbs/search/06_evolve.ipynb #0bed701c
-def _evaluated(entry_id, iteration, parent, proposal, domain):
-    "The log entry of a proposal, before the archive has seen it"
-    p = proposal.applied
-    common = dict(id=entry_id, iteration=iteration, parent=parent.id, message=proposal.message, raw=proposal.raw, edit=p.status, edit_detail=p.detail)
-    if p.source == parent.program:
-        return Entry(**common, diff='', program='', status='', detail='', fitness=0., behavior=(), fingerprint='', runnable=False, verdict='')
-    e = domain.evaluate(p.source)
-    differs = e.fingerprint != parent.fingerprint if e.fingerprint else p.source != parent.program
-    return Entry(**common, diff=make(parent.program, p.source), program=p.source, status=e.status, detail=e.detail, fitness=float(e.fitness),
-        behavior=tuple(float(b) for b in e.behavior), fingerprint=e.fingerprint, runnable=e.status == 'ok' and differs, verdict='')
-
+# %% ../../nbs/search/06_evolve.ipynb #42f68fc7
 def micro_batches(
     parents:int,  # Of an iteration
     children:int, # Of each parent
@@ -47,25 +37,72 @@ def micro_batches(
     "Cut an iteration into micro-batches, the same way whatever the number of processes"
     return [(p, min(size, children-start)) for p in range(parents) for start in range(0, children, size)]
 
-# %% ../../nbs/search/06_evolve.ipynb #f708714e
-def _iteration(iteration, archive, next_id, domain, mutator, parents, children, seed, accelerator):
-    "The evaluations of one iteration, added to the archive; the same in every process"
-    chosen = [c.item for c in archive.sample(parents, np.random.default_rng([seed, iteration, 0]))]
-    batches = micro_batches(parents, children)
-    first = np.cumsum([next_id] + [n for _,n in batches]).tolist()
-    def evaluated(i):
-        parent, n = chosen[batches[i][0]], batches[i][1]
-        proposals = mutator.propose(parent.program, n, [seed, iteration, i+1])
-        if len(proposals) != n: raise ValueError(f'the mutator was asked for {n} proposals and made {len(proposals)}')
-        return [_evaluated(first[i]+k, iteration, parent, p, domain) for k,p in enumerate(proposals)]
-    return admit(archive, [entry for entries in distributed_map(evaluated, range(len(batches)), accelerator) for entry in entries])
+# %% ../../nbs/search/06_evolve.ipynb #0bed701c
+def _entry(iteration, parent, proposal, domain):
+    "The log entry of a proposal, before it has a number and the archive has seen it"
+    edit = proposal.applied
+    unchanged = Entry(id=-1, iteration=iteration, parent=parent.id,
+        message=proposal.message, raw=proposal.raw, edit=edit.status, edit_detail=edit.detail,
+        diff='', program='', status='', detail='', fitness=0., behavior=(), fingerprint='',
+        runnable=False, verdict='')
+    if edit.source == parent.program: return unchanged
+    e = domain.evaluate(edit.source)
+    same = e.fingerprint and e.fingerprint == parent.fingerprint
+    return replace(unchanged, diff=make(parent.program, edit.source), program=edit.source,
+        status=e.status, detail=e.detail, fitness=float(e.fitness),
+        behavior=tuple(float(b) for b in e.behavior), fingerprint=e.fingerprint,
+        runnable=e.status == 'ok' and not same)
 
-# %% ../../nbs/search/06_evolve.ipynb #8fc8c895
-def _first_entry(domain, program):
+def _children(parent, n, iteration, seed, mutator, domain):
+    "The log entries of one micro-batch"
+    proposals = mutator.propose(parent.program, n, seed)
+    made = len(proposals)
+    if made != n: raise ValueError(f'the mutator was asked for {n} proposals and made {made}')
+    return [_entry(iteration, parent, p, domain) for p in proposals]
+
+# %% ../../nbs/search/06_evolve.ipynb #42ad2b76
+def _seed_entry(domain, program):
+    "The log entry of the seed program; `DomainError` if that does not work"
     e = domain.evaluate(program)
     if e.status != 'ok': raise DomainError(f'the seed program does not work: {e.status} {e.detail}')
-    return Entry(0, 0, None, '', '', 'exact', '', '', program, e.status, '', float(e.fitness), tuple(float(b) for b in e.behavior), e.fingerprint, True, 'new')
+    return Entry(id=0, iteration=0, parent=None, message='', raw='', edit='exact', edit_detail='', diff='',
+        program=program, status=e.status, detail='', fitness=float(e.fitness),
+        behavior=tuple(float(b) for b in e.behavior), fingerprint=e.fingerprint, runnable=True, verdict='new')
 
+# %% ../../nbs/search/06_evolve.ipynb #f708714e
+def _iteration(iteration, archive, next_id, domain, mutator, parents, children, seed, accelerator):
+    "The log entries of one iteration, added to the archive; the same in every process"
+    champions = archive.sample(parents, np.random.default_rng([seed, iteration, 0]))
+    def entries(batch):
+        number, (parent, n) = batch
+        return _children(champions[parent].item, n, iteration, [seed, iteration, number], mutator, domain)
+    batches = list(enumerate(micro_batches(parents, children), 1))
+    found = chain.from_iterable(distributed_map(entries, batches, accelerator))
+    return admit(archive, [replace(e, id=i) for i,e in enumerate(found, next_id)])
+
+# %% ../../nbs/search/06_evolve.ipynb #8fc8c895
+def _log_so_far(domain, program, run, accelerator):
+    "All entries of a run, the same in every process; a new run begins with the seed program"
+    shared = [list(run.entries()) if run else []]
+    if accelerator.num_processes > 1: broadcast_object_list(shared)
+    log = shared[0]
+    if log: return log
+    log = [_seed_entry(domain, program)]
+    if run: run.append(log, replay(log, domain.axes), 0.)
+    return log
+
+# %% ../../nbs/search/06_evolve.ipynb #8c467810
+def _learn(mutator, entries):
+    "Show a mutator an iteration, if it wants to see it"
+    if hasattr(mutator, 'learn'): mutator.learn(entries)
+
+def _advance(bar, archive, n):
+    "Let a progress bar tell what the archive holds after `n` more evaluations"
+    best = f'{archive.best.fitness:.1f}'
+    bar.set_postfix(niches=archive.niches, QD=f'{archive.qd_score:.0f}', max=best, refresh=False)
+    bar.update(n)
+
+# %% ../../nbs/search/06_evolve.ipynb #1bbd6a5c
 def evolve(
     domain:Domain,
     mutator:Mutator,
@@ -78,25 +115,17 @@ def evolve(
 )->GridArchive:
     "Evolve a program; a `run` that has begun goes on where it ended"
     accelerator = processes_now()
-    log = [list(run.entries()) if run else []]
-    if accelerator.num_processes > 1: broadcast_object_list(log)
-    entries = log[0]
-    archive, evaluations = replay(entries, domain.axes), len(entries)
-    learn = getattr(mutator, 'learn', lambda entries: None)
-    for _,iteration in groupby(entries, key=lambda e: e.iteration): learn(list(iteration))
-    if not entries:
-        first = _first_entry(domain, program)
-        archive, evaluations = replay([first], domain.axes), 1
-        if run: run.append([first], archive, 0.)
-        learn([first])
-    done = entries[-1].iteration if entries else 0
-    with progress(accelerator, total=iterations*parents*children, initial=evaluations-1, unit='evaluation') as bar:
-        for iteration in range(done+1, iterations+1):
-            start = perf_counter()
-            new = _iteration(iteration, archive, evaluations, domain, mutator, parents, children, seed, accelerator)
+    log = _log_so_far(domain, program, run, accelerator)
+    archive, evaluations = replay(log, domain.axes), len(log)
+    for _,entries in groupby(log, key=lambda e: e.iteration): _learn(mutator, list(entries))
+    total = iterations*parents*children
+    with progress(accelerator, total=total, initial=evaluations-1, unit='evaluation') as bar:
+        for iteration in range(log[-1].iteration + 1, iterations + 1):
+            begun = perf_counter()
+            new = _iteration(iteration, archive, evaluations, domain, mutator,
+                parents, children, seed, accelerator)
             evaluations += len(new)
-            learn(new)
-            if run: run.append(new, archive, perf_counter()-start)
-            bar.set_postfix(niches=archive.niches, QD=f'{archive.qd_score:.0f}', max=f'{archive.best.fitness:.1f}', refresh=False)
-            bar.update(len(new))
+            _learn(mutator, new)
+            if run: run.append(new, archive, perf_counter() - begun)
+            _advance(bar, archive, len(new))
     return archive

@@ -12,13 +12,17 @@ import ast
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from fastcore.basics import patch
 
 from .edit import UNREADABLE, Applied, Proposal
 
 # %% ../../nbs/search/04_genetic.ipynb #84f6723c
 def _constants(tree):
-    return [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and type(n.value) in (int, float) and abs(n.value) < 1e9]
+    "Numbers in a tree, but for huge ones"
+    constants = [n for n in ast.walk(tree) if isinstance(n, ast.Constant)]
+    return [n for n in constants if type(n.value) in (int, float) and abs(n.value) < 1e9]
 
+# %% ../../nbs/search/04_genetic.ipynb #7fc84ac8
 def perturb_constant(
     tree:ast.Module,
     rng:np.random.Generator
@@ -27,24 +31,40 @@ def perturb_constant(
     found = _constants(tree)
     if not found: return False
     node = found[rng.integers(len(found))]
-    size = max(abs(node.value), 1)
-    value = -node.value if rng.random() < 0.1 else node.value + rng.normal()*size*rng.choice([0.1, 0.5, 2])
-    if isinstance(node.value, float): node.value = round(float(value), 3)
-    else: node.value = round(value) if round(value) != node.value else node.value + int(rng.choice([-1, 1]))
+    old = node.value
+    size = max(abs(old), 1)
+    value = -old if rng.random() < 0.1 else old + rng.normal()*size*rng.choice([0.1, 0.5, 2])
+    if isinstance(old, float): node.value = round(float(value), 3)
+    elif round(value) != old: node.value = round(value)
+    else: node.value = old + int(rng.choice([-1, 1]))
     return True
 
 # %% ../../nbs/search/04_genetic.ipynb #810c6e00
-_operators = ((ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Mod), (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq), (ast.And, ast.Or))
+_KINDS = (
+    (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Mod),
+    (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq),
+    (ast.And, ast.Or))
 
+def _parts(node):
+    "(field, index or None, part) of everything that a node is made of"
+    for field,value in ast.iter_fields(node):
+        if isinstance(value, list): yield from ((field, index, part) for index,part in enumerate(value))
+        else: yield field, None, value
+
+# %% ../../nbs/search/04_genetic.ipynb #01c1e414
 def _swappable(tree):
     "(node, field, index or None, alternatives) of every operator that can be swapped"
     for node in ast.walk(tree):
-        for field,value in ast.iter_fields(node):
-            for index,item in enumerate(value) if isinstance(value, list) else [(None, value)]:
-                for kind in _operators:
-                    if isinstance(item, kind): yield node, field, index, [k for k in kind if not isinstance(item, k)]
+        for field,index,part in _parts(node):
+            for kind in _KINDS:
+                if not isinstance(part, kind): continue
+                yield node, field, index, [k for k in kind if not isinstance(part, k)]
 
-def swap_operator(tree:ast.Module, rng:np.random.Generator)->bool:
+# %% ../../nbs/search/04_genetic.ipynb #cee5209f
+def swap_operator(
+    tree:ast.Module,
+    rng:np.random.Generator
+)->bool: # Was there anything to change?
     "Change one operator"
     found = list(_swappable(tree))
     if not found: return False
@@ -60,23 +80,43 @@ def _names_of(function):
     assigned = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     return assigned | {a.arg for a in ast.walk(function.args) if isinstance(a, ast.arg)}
 
-def swap_name(tree:ast.Module, rng:np.random.Generator)->bool:
-    "Replace one use of a name"
+# %% ../../nbs/search/04_genetic.ipynb #28743aa5
+def _uses(tree):
+    "(node, other names that could stand there) of every known name that is used in a function"
     functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
-    known = {f.name for f in functions}
-    uses = [(n, sorted((_names_of(f) | known) - {n.id})) for f in functions for n in ast.walk(f)
-        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and n.id in _names_of(f) | known]
-    uses = [(n, others) for n,others in uses if others]
+    for function in functions:
+        known = _names_of(function) | {f.name for f in functions}
+        for node in ast.walk(function):
+            used = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in known
+            if used and len(known) > 1: yield node, sorted(known - {node.id})
+
+# %% ../../nbs/search/04_genetic.ipynb #3423a58e
+def swap_name(
+    tree:ast.Module,
+    rng:np.random.Generator
+)->bool: # Was there anything to change?
+    "Replace one use of a name"
+    uses = list(_uses(tree))
     if not uses: return False
     node, others = uses[rng.integers(len(uses))]
     node.id = str(rng.choice(others))
     return True
 
 # %% ../../nbs/search/04_genetic.ipynb #dbdc92f9
-def mutate_statement(tree:ast.Module, rng:np.random.Generator)->bool:
+def _bodies(tree):
+    "Lists of statements that stand in functions, loops and branches"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module): continue
+        for body in (getattr(node, 'body', None), getattr(node, 'orelse', None)):
+            if isinstance(body, list) and body: yield body
+
+# %% ../../nbs/search/04_genetic.ipynb #be2958d6
+def mutate_statement(
+    tree:ast.Module,
+    rng:np.random.Generator
+)->bool: # Was there anything to change?
     "Delete, copy or swap one statement of a function"
-    bodies = [b for n in ast.walk(tree) if not isinstance(n, ast.Module) for b in (getattr(n, 'body', None), getattr(n, 'orelse', None))
-        if isinstance(b, list) and b]
+    bodies = list(_bodies(tree))
     if not bodies: return False
     body = bodies[rng.integers(len(bodies))]
     i = int(rng.integers(len(body)))
@@ -89,31 +129,39 @@ def mutate_statement(tree:ast.Module, rng:np.random.Generator)->bool:
     return True
 
 # %% ../../nbs/search/04_genetic.ipynb #8413669b
-OPERATORS = (perturb_constant,)*6 + (swap_operator, swap_name, mutate_statement, mutate_statement)
+OPERATORS = (perturb_constant,)*6 + (swap_operator, swap_name) + (mutate_statement,)*2
 
 class GeneticMutator:
     "Random mutation of the syntax tree"
     def __init__(self,
-        operators:Sequence[Callable]=OPERATORS # Mutations to choose from, all equally likely; one that is named twice is twice as likely
+        operators:Sequence[Callable]=OPERATORS # All equally likely; one that stands twice is twice as likely
     ):
         self.operators = operators
 
-    def propose(self,
-        program:str, # The parent
-        n:int,       # How many children
-        seed:Sequence[int] # Another seed, other children
-    )->list[Proposal]: # `n` of them; the message of each names its mutations
-        "Mutate a program `n` times"
-        rng = np.random.default_rng(seed)
-        try: ast.parse(program)
-        except UNREADABLE as error: return [Proposal(Applied(program, 'malformed', f'not a Python program: {error}'))]*n
-        return [self._child(program, rng) for _ in range(n)]
+# %% ../../nbs/search/04_genetic.ipynb #b19ed8bf
+@patch
+def _child(self:GeneticMutator, program, rng):
+    "A mutated program; its message names the operators that found something to change"
+    tree = ast.parse(program)
+    done = []
+    for _ in range(rng.geometric(0.6)):
+        operator = self.operators[rng.integers(len(self.operators))]
+        if operator(tree, rng): done.append(operator.__name__)
+    message = ', '.join(done)
+    try: child = ast.unparse(ast.parse(ast.unparse(tree)))
+    except UNREADABLE as error: return Proposal(Applied(program, 'malformed', str(error)), message)
+    return Proposal(Applied(child, 'exact' if child != program else 'no_op'), message)
 
-    def _child(self, program, rng):
-        tree, done = ast.parse(program), []
-        for _ in range(rng.geometric(0.6)):
-            operator = self.operators[rng.integers(len(self.operators))]
-            if operator(tree, rng): done.append(operator.__name__)
-        try: child = ast.unparse(ast.parse(ast.unparse(tree)))
-        except UNREADABLE as error: return Proposal(Applied(program, 'malformed', str(error)), ', '.join(done))
-        return Proposal(Applied(child, 'exact' if child != program else 'no_op'), ', '.join(done))
+# %% ../../nbs/search/04_genetic.ipynb #309931a9
+@patch
+def propose(self:GeneticMutator,
+    program:str, # The parent
+    n:int,       # How many children
+    seed:Sequence[int] # Another seed, other children
+)->list[Proposal]: # `n` of them; the message of each names its operators
+    "Mutate a program `n` times"
+    rng = np.random.default_rng(seed)
+    try: ast.parse(program)
+    except UNREADABLE as error:
+        return [Proposal(Applied(program, 'malformed', f'not a Python program: {error}'))]*n
+    return [self._child(program, rng) for _ in range(n)]

@@ -1,0 +1,86 @@
+"Files and folders that are replaced while somebody may end the process at any moment"
+import shutil
+from pathlib import Path
+
+import pytest
+
+from elm_nb.search import run as run_module
+from elm_nb.search.run import whole_file, whole_folder
+
+STEPS = range(1, 7) # more than there are
+
+
+class Killed(BaseException): "Stands in for SIGKILL"
+
+
+def killed_at(step, monkeypatch):
+    "Let the process be killed in place of the so-many-th change of the disk"
+    left = [step]
+    def counted(change):
+        def changed(*args, **kwargs):
+            left[0] -= 1
+            if not left[0]: raise Killed
+            return change(*args, **kwargs)
+        return changed
+    for name in ('rename', 'replace', 'mkdir'): monkeypatch.setattr(Path, name, counted(getattr(Path, name)))
+    monkeypatch.setattr(shutil, 'rmtree', counted(shutil.rmtree))
+
+
+def write(folder, text):
+    with whole_folder(folder) as aside:
+        for name in 'ab': (aside/name).write_text(text)
+
+
+def replace_and_be_killed(folder, step, monkeypatch):
+    "Was it killed before it was done?"
+    with monkeypatch.context() as patched:
+        killed_at(step, patched)
+        try: write(folder, 'new')
+        except Killed: return True
+    return False
+
+
+def whole(folder): return [(folder/name).read_text() for name in 'ab'] in (['old']*2, ['new']*2)
+
+
+@pytest.mark.parametrize('step', STEPS)
+def test_a_folder_is_not_lost_while_it_is_replaced(tmp_path, monkeypatch, step):
+    "The next writer finds the old folder or the new one, even if it writes nothing itself"
+    folder = tmp_path/'adapter'
+    write(folder, 'old')
+    replace_and_be_killed(folder, step, monkeypatch)
+    with pytest.raises(Killed), whole_folder(folder): raise Killed
+    assert whole(folder)
+    write(folder, 'new')
+    assert (folder/'b').read_text() == 'new' and [f.name for f in tmp_path.iterdir()] == ['adapter']
+
+
+@pytest.mark.parametrize('step', STEPS)
+def test_a_reader_finds_a_whole_folder(tmp_path, monkeypatch, step):
+    folder = tmp_path/'adapter'
+    write(folder, 'old')
+    done = not replace_and_be_killed(folder, step, monkeypatch)
+    assert whole(run_module.restored(folder)) and (folder/'a').read_text() == ('new' if done else (folder/'b').read_text())
+
+
+def test_kills_fall_everywhere(tmp_path, monkeypatch):
+    "Or the two tests above could not fail"
+    write(tmp_path/'adapter', 'old')
+    assert replace_and_be_killed(tmp_path/'adapter', 1, monkeypatch)
+    assert not replace_and_be_killed(tmp_path/'adapter', STEPS[-1] + 1, monkeypatch)
+
+
+def test_a_new_folder_is_there_as_a_whole_or_not_at_all(tmp_path):
+    with pytest.raises(Killed), whole_folder(tmp_path/'new') as aside:
+        (aside/'a').write_text('half')
+        raise Killed
+    assert not (tmp_path/'new').exists() and not run_module.restored(tmp_path/'new').exists()
+
+
+def test_a_file_stays_as_it_was(tmp_path):
+    file = tmp_path/'state'
+    file.write_bytes(b'old')
+    with pytest.raises(Killed), whole_file(file) as f:
+        f.write(b'half')
+        raise Killed
+    assert file.read_bytes() == b'old'
