@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, MistralConf
 from elm_nb.sodarace.domain import SEEDS, Sodarace
 from elm_nb.language.model import EDITS, LanguageModel, ModelError, _download, load_model, save_tiny_model
 from elm_nb.language.mutator import DiffMutator, headline, line_probabilities, may_change
+from elm_nb.language.sampler import Prompt
 from elm_nb.language.training import Pack, Text, pack
 
 SMALL = dict(vocab_size=257, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, eos_token_id=0)
@@ -65,8 +66,58 @@ def test_state_after_an_interruption(tmp_path):
     with torch.no_grad():
         for p in model.model.parameters(): p.add_(torch.randn_like(p))
     after = model.sample(PROMPT, 2, 10, temperature=0)
-    model._known = []
-    assert model.sample(PROMPT, 2, 10, temperature=0) == after != before
+    again = LanguageModel(model.model, model.tokenizer)
+    assert again.sample(PROMPT, 2, 10, temperature=0) == after != before
+
+
+def set_data(model, other):
+    for p, q in zip(model.model.parameters(), other.model.parameters()): p.data = q.data.clone()
+
+def set_model(model, other): model.model = other.model
+
+def write_data(model, other):
+    for p, q in zip(model.model.parameters(), other.model.parameters()): p.data.copy_(q.data)
+
+@pytest.mark.parametrize('change', [set_data, set_model, write_data])
+def test_other_weights_never_meet_an_old_prompt(tmp_path, change):
+    "However the weights were changed, and though no tensor counted it"
+    model, other = load_model(save_tiny_model(tmp_path/'0', seed=0)), load_model(save_tiny_model(tmp_path/'1', seed=1))
+    expected = other.sample(PROMPT, 2, 10, temperature=0)
+    assert model.sample(PROMPT, 2, 10, temperature=0) != expected
+    versions = [p._version for p in model.model.parameters()]
+    change(model, other)
+    assert sum(p._version for p in model.model.parameters()) == sum(versions)
+    assert model.sample(PROMPT, 2, 10, temperature=0) == expected
+    lines = [line_probabilities(m, Prompt(m, PROMPT), PROMPT).tolist() for m in (model, other)]
+    assert lines[0] == lines[1]
+
+
+def test_a_prompt_is_read_once(tmp_path, monkeypatch):
+    "By a proposal, which scores lines and samples; and several calls may share one"
+    model, lengths = load_model(save_tiny_model(tmp_path)), []
+    before = [model.sample(PROMPT, 2, 10, seed=seed) for seed in (0, 1)]
+    forward = model.model.forward
+    def counting(*args, **options):
+        if 'inputs_embeds' in options: lengths.append(options['inputs_embeds'].shape[1])
+        return forward(*args, **options)
+    monkeypatch.setattr(model.model, 'forward', counting)
+    prompt = Prompt(model, [PROMPT[:20], '', PROMPT[20:]])
+    assert [[s.text for s in model.sample(prompt, 2, 10, seed=seed)] for seed in (0, 1)] == [[s.text for s in b] for b in before]
+    assert lengths == [20, len(PROMPT)-20] and len(prompt) == len(PROMPT)
+    lengths.clear()
+    DiffMutator(model, {'Fixed bugs.': 1.}).propose(PROMPT, 2, [0])
+    assert lengths == [len(PROMPT), len('\n\n# Fixed bugs.')]
+
+
+def test_prompts_that_are_refused(tmp_path):
+    model, other = load_model(save_tiny_model(tmp_path/'0')), load_model(save_tiny_model(tmp_path/'1', seed=1))
+    for empty in ('', [], ['', '']):
+        with pytest.raises(ValueError, match='the prompt is empty'): Prompt(model, empty)
+        with pytest.raises(ValueError, match='the prompt is empty'): model.sample(empty, 1)
+    with pytest.raises(ValueError, match='of another model'): other.sample(Prompt(model, PROMPT), 1, 1)
+    with pytest.raises(ValueError, match='of another model'):
+        line_probabilities(other, Prompt(model, PROMPT), PROMPT)
+    with pytest.raises(ValueError, match='when it is made'): model.sample(Prompt(model, PROMPT), 1, 1, soft_prompt=torch.zeros(1, 32))
 
 
 @pytest.mark.parametrize('language_model', ['qwen2', 'gpt2'], indirect=True)
@@ -74,10 +125,10 @@ def test_training_sees_the_probabilities_of_sampling(language_model):
     "With and without embeddings before the prompt, whatever the temperature, and for texts of different lengths"
     start = language_model.tokenizer.encode(PROMPT)
     size = language_model.model.get_input_embeddings().embedding_dim
-    for prefix in (None, torch.randn(2, size)):
-        samples = language_model.sample(PROMPT, 6, 30, temperature=0.8, top_p=0.9, seed=1, prefix=prefix)
+    for soft_prompt in (None, torch.randn(2, size)):
+        samples = language_model.sample(PROMPT, 6, 30, temperature=0.8, top_p=0.9, seed=1, soft_prompt=soft_prompt)
         assert len({len(s.tokens) for s in samples}) > 1 or all(s.ended == 'length' for s in samples)
-        repeated = None if prefix is None else prefix.expand(6, -1, -1)
+        repeated = None if soft_prompt is None else soft_prompt.expand(6, -1, -1)
         found = language_model.log_probabilities([[*start, *s.tokens] for s in samples], [len(start)]*6, repeated)
         for row, s in zip(found, samples):
             assert torch.allclose(row[:len(s.tokens)], torch.tensor(s.log_probabilities), atol=1e-4)
@@ -85,10 +136,10 @@ def test_training_sees_the_probabilities_of_sampling(language_model):
     with pytest.raises(ValueError, match='none before it'): language_model.log_probabilities([[1, 2]], [0])
 
 
-def test_a_prefix_leaves_nothing_behind(tmp_path):
+def test_a_soft_prompt_leaves_nothing_behind(tmp_path):
     model = load_model(save_tiny_model(tmp_path))
     before = model.sample(PROMPT, 2, 10, seed=1)
-    model.sample(PROMPT, 2, 10, seed=1, prefix=torch.randn(3, 32))
+    model.sample(PROMPT, 2, 10, seed=1, soft_prompt=torch.randn(3, 32))
     assert model.sample(PROMPT, 2, 10, seed=1) == before
 
 
@@ -96,12 +147,12 @@ TAILS = [' + 1', '\n    return wc', ', 2)\n    wc.add_muscle(center, center)', '
 
 @pytest.mark.parametrize('language_model', ['qwen2', 'gpt2'], indirect=True)
 def test_tails_change_nothing(language_model):
-    "Rows with ends of their own give what they give alone, with the same probabilities, also a prefix before them"
+    "Rows with ends of their own give what they give alone, with the same probabilities, also with a soft prompt before them"
     size = language_model.model.get_input_embeddings().embedding_dim
-    for prefix in (None, torch.randn(2, size)):
-        together = language_model.sample(PROMPT, 4, 30, temperature=0, tails=TAILS, prefix=prefix)
+    for soft_prompt in (None, torch.randn(2, size)):
+        together = language_model.sample(PROMPT, 4, 30, temperature=0, tails=TAILS, soft_prompt=soft_prompt)
         for s, tail in zip(together, TAILS):
-            alone, = language_model.sample(PROMPT + tail, 1, 30, temperature=0, prefix=prefix)
+            alone, = language_model.sample(PROMPT + tail, 1, 30, temperature=0, soft_prompt=soft_prompt)
             assert s.text == alone.text
             assert torch.allclose(torch.tensor(s.log_probabilities), torch.tensor(alone.log_probabilities), atol=1e-4)
 
@@ -145,7 +196,7 @@ def test_the_adapter_of_the_package():
     domain.sandbox.close()
 
 
-def test_chances_of_lines(tmp_path):
+def test_probabilities_of_lines(tmp_path):
     "Worked out for each line alone they are the same; lines that stand there twice share theirs"
     model = load_model(save_tiny_model(tmp_path))
     program = 'def f(x):\n    x = 1\n    y = 2\n\n    x = 1\n    return x'
@@ -154,7 +205,7 @@ def test_chances_of_lines(tmp_path):
     lines = [1, 2, 5]
     texts = [given + model.tokenizer.encode(f'\n-{program.split(chr(10))[i]}\n') for i in lines]
     expected = model.log_probabilities(texts, [len(given)]*3).sum(dim=1).softmax(dim=0).tolist()
-    found = line_probabilities(model, prompt, program)
+    found = line_probabilities(model, Prompt(model, prompt), program)
     assert found[[0, 3]].tolist() == [0, 0]
     assert np.allclose(found[[1, 2, 5, 4]], [expected[0]/2, expected[1], expected[2], expected[0]/2], atol=1e-4)
     assert np.allclose(may_change('x = 1\ny = 2'), 0.5)

@@ -18,6 +18,14 @@ from .model import _quietly, fingerprint, LanguageModel, ModelError, seeded
 from ..search.run import whole_folder
 
 # %% ../../nbs/language/02_adapter.ipynb #b32ae9a7
+def _lora(model, r, alpha):
+    config = LoraConfig(r=r, lora_alpha=alpha, target_modules='all-linear', task_type='CAUSAL_LM')
+    try: return _quietly(get_peft_model, model, config)
+    except ValueError as error:
+        raise ModelError(f'LoRA finds no layer to train in this model ({error}); '
+            'train all of its weights, or use another model') from error
+
+# %% ../../nbs/language/02_adapter.ipynb #b00c95ce
 def add_lora(
     language_model:LanguageModel,
     r:int=16,       # Rank of the matrices
@@ -25,11 +33,17 @@ def add_lora(
     seed:int=0      # Of the weights that do not start at zero
 )->LanguageModel: # Only the new weights can be trained; the given model's own weights are used, not copied
     "Add LoRA matrices to all linear layers of a model"
-    config = LoraConfig(r=r, lora_alpha=alpha, target_modules='all-linear', task_type='CAUSAL_LM')
-    with seeded(seed):
-        try: model = _quietly(get_peft_model, language_model.model, config)
-        except ValueError as error: raise ModelError(f'LoRA finds no layer to train in this model ({error}); train all of its weights, or use another model') from error
+    with seeded(seed): model = _lora(language_model.model, r, alpha)
     return LanguageModel(model.eval(), language_model.tokenizer, language_model.name)
+
+# %% ../../nbs/language/02_adapter.ipynb #3b17eb90
+def _save_adapter(language_model, folder, dtype):
+    model, weights = language_model.model, None # None: all that belong to the adapter, as they are
+    for config in model.peft_config.values(): config.base_model_name_or_path = language_model.name
+    if dtype: weights = {n: w.to(dtype) for n,w in model.state_dict().items() if 'lora_' in n}
+    model.save_pretrained(folder, save_embedding_layers=False, state_dict=weights)
+    base = {'model': language_model.name, 'fingerprint': fingerprint(model), 'notes': language_model.notes}
+    (folder/'base.json').write_text(json.dumps(base, indent=2) + '\n')
 
 # %% ../../nbs/language/02_adapter.ipynb #ecbb468b
 @patch
@@ -39,12 +53,6 @@ def save(self:LanguageModel,
 ):
     "Write a model with its tokenizer, or the adapter alone if it has one"
     with whole_folder(folder) as aside:
-        if isinstance(self.model, PeftModel):
-            for config in self.model.peft_config.values(): config.base_model_name_or_path = self.name
-            weights = {n: w.to(dtype) for n,w in self.model.state_dict().items() if 'lora_' in n} if dtype else None
-            self.model.save_pretrained(aside, save_embedding_layers=False, state_dict=weights)
-            base = {'model': self.name, 'fingerprint': fingerprint(self.model), 'notes': self.notes}
-            (aside/'base.json').write_text(json.dumps(base, indent=2) + '\n')
-        else:
-            self.model.save_pretrained(aside)
-            self.tokenizer.save_pretrained(aside)
+        if isinstance(self.model, PeftModel): return _save_adapter(self, aside, dtype)
+        self.model.save_pretrained(aside)
+        self.tokenizer.save_pretrained(aside)

