@@ -57,7 +57,7 @@ def diff_html(
 _KINDS = 'heading', 'subheading', 'text', 'html', 'cards'
 
 def parts_html(
-    parts:Sequence[tuple] # ('heading' | 'subheading' | 'text', text), ('html', HTML), ('cards', [(title, HTML, program)])
+    parts:Sequence[tuple] # A kind and text, or ('html', HTML), or ('cards', [(title, HTML, program), ...])
 )->str:
     "Parts one below the other, to be shown in a page or a notebook"
     for kind,_ in parts:

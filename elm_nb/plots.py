@@ -21,7 +21,7 @@ def _best_over_others(fitness, i, j):
     best = np.where(np.isnan(fitness), -np.inf, fitness).max(axis=others)
     return np.where(np.isinf(best), np.nan, best)
 
-# %% ../nbs/01_plots.ipynb #9b7c5d87
+# %% ../nbs/01_plots.ipynb #51c4ce7d
 def heatmap(
     fitness:np.ndarray, # One axis for each behavior; nan where no program lives
     axes:dict # For each behavior its name, lowest and highest value, and bins
@@ -29,13 +29,15 @@ def heatmap(
     "The best fitness in each niche, for every pair of behaviors"
     names = list(axes)
     pairs = list(combinations(range(len(names)), 2)) or [(0, 0)]
-    fig, plots = plt.subplots(1, len(pairs), figsize=(4.2*len(pairs), 3.4), squeeze=False, layout='constrained')
+    size = 4.2*len(pairs), 3.4
+    fig, plots = plt.subplots(1, len(pairs), figsize=size, squeeze=False, layout='constrained')
     scale = dict(vmin=np.nanmin(fitness), vmax=np.nanmax(fitness))
     for ax,(i,j) in zip(plots[0], pairs):
         best = _best_over_others(fitness, i, j)
         low, high, _ = axes[names[i]]
         left, right, _ = axes[names[j]] if i != j else (0, 1, 1)
-        image = ax.imshow(best.reshape(len(best), -1), origin='lower', aspect='auto', extent=(left, right, low, high), **scale)
+        image = ax.imshow(best.reshape(len(best), -1), origin='lower', aspect='auto',
+            extent=(left, right, low, high), **scale)
         ax.set(ylabel=names[i], xlabel=names[j] if i != j else '')
     fig.colorbar(image, ax=plots[0].tolist(), label='best fitness')
     plt.close(fig)
@@ -47,7 +49,7 @@ def curves(
 )->plt.Figure:
     "Niches, QD score and maximum fitness against evaluations"
     fig, axes = plt.subplots(1, 3, figsize=(11, 3), layout='constrained')
-    for ax,title in zip(axes, ('niches filled', 'QD score', 'max fitness')): ax.set(xlabel='evaluations', ylabel=title)
+    for ax,name in zip(axes, ('niches filled', 'QD score', 'max fitness')): ax.set(xlabel='evaluations', ylabel=name)
     for name,(evaluations,*series) in runs.items():
         for ax,y in zip(axes, series): ax.plot(evaluations, y, label=name)
     if len(runs) > 1: axes[0].legend()

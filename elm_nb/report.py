@@ -30,20 +30,22 @@ from .search.run import Entry, read_back, replay, Run, RunError, shares, write_w
 from .sodarace.domain import Sodarace
 from .sodarace.terrain import TERRAINS
 
-# %% ../nbs/05_report.ipynb #f61927b4
+# %% ../nbs/05_report.ipynb #18e68b96
 def _card(domain, title, program):
     "A program as a card of a page"
     picture = domain.picture(program) if hasattr(domain, 'picture') else ''
     return title, picture, program
 
-def _of_entry(domain, title, entry): return _card(domain, f'{title}: fitness {entry.fitness:.2f}', entry.program)
+def _of_entry(domain, title, entry):
+    return _card(domain, f'{title}: fitness {entry.fitness:.2f}', entry.program)
 
+# %% ../nbs/05_report.ipynb #1f07b16c
 def _opening(run, domain, entries, archive):
     "The seed program beside the champion, and the run in numbers"
     seed, best = entries[0], archive.best.item
     seconds = sum(h[-1] for h in run.history())
-    told = (f'{len(entries)-1} evaluations in {seconds:.0f} seconds filled {archive.niches} niches. The QD score, '
-        f'which is the sum of all champions\' fitness, is {archive.qd_score:.1f}. '
+    told = (f'{len(entries)-1} evaluations in {seconds:.0f} seconds filled {archive.niches} niches. '
+        f'The QD score, which is the sum of all champions\' fitness, is {archive.qd_score:.1f}. '
         f'The best fitness went from {seed.fitness:.2f} to {best.fitness:.2f}. '
         f'{archive.clipped} behaviors lay outside of the map and were counted at its edge.')
     cards = [_of_entry(domain, 'Seed program', seed), _of_entry(domain, 'Champion of the run', best)]
@@ -99,21 +101,23 @@ def _proposals(entries, config, examples):
         parts.append(('html', ''.join(_example(e) for e in _evenly(found, examples))))
     return parts
 
-# %% ../nbs/05_report.ipynb #c344dd82
+# %% ../nbs/05_report.ipynb #e3a354cc
 def _map(domain, archive, played):
     "The archive as a picture, and as a map that plays its best champions"
     picture = heatmap(archive.fitness.reshape(archive.bins), archive.axes)
     parts = [('heading', 'The map'), ('html', figure_html(picture, 'Best fitness in each niche'))]
     if not hasattr(domain, 'player'): return parts
     ranked = sorted(archive.champions.items(), key=lambda champion: -champion[1].fitness)
-    cells = [(np.unravel_index(niche, archive.bins), c.fitness, c.item.program) for niche,c in ranked[:played]]
+    best = ranked[:played]
+    cells = [(np.unravel_index(niche, archive.bins), c.fitness, c.item.program) for niche,c in best]
     return [*parts, ('text', 'Click on a cell to see its champion.'), ('html', domain.player(cells))]
 
-# %% ../nbs/05_report.ipynb #427e8b42
+# %% ../nbs/05_report.ipynb #0b705a14
 def _course(run):
     "How the search went"
     evaluations, *series, _ = zip(*run.history())
-    picture = figure_html(curves({'run': (evaluations, *series)}), 'Niches, QD score and maximum fitness against evaluations')
+    alt = 'Niches, QD score and maximum fitness against evaluations'
+    picture = figure_html(curves({'run': (evaluations, *series)}), alt)
     return [('heading', 'The course of the search'), ('html', picture)]
 
 def _gallery(domain, archive, shown):
@@ -143,7 +147,7 @@ def run_report(
         *_gallery(domain, archive, gallery),
         ('heading', 'Configuration'), ('html', table_html(('setting', 'value'), config.items()))])
 
-# %% ../nbs/05_report.ipynb #c21de625
+# %% ../nbs/05_report.ipynb #1771566c
 class _Evolved(NamedTuple):
     "A run of stage 1, read back"
     label:str
@@ -156,14 +160,19 @@ def _read_run(out, domain, mutator, name, seed):
     with Run(out) as run: entries, history = list(run.entries()), run.history()
     return _Evolved(f'{who}, {name}, seed {seed}', entries, replay(entries, domain.axes), history)
 
-# %% ../nbs/05_report.ipynb #3609875a
-_RUN_COLUMNS = 'run', 'evaluations', 'niches', 'QD score', 'max fitness', 'applied', 'changed', 'runnable', 'accepted'
+def _read_runs(config, folder, domain, mutator):
+    return [_read_run(out, domain, mutator, name, seed) for name,seed,out in _runs(config, folder, mutator)]
+
+# %% ../nbs/05_report.ipynb #57e0f6a8
+_RUN_COLUMNS = ('run', 'evaluations', 'niches', 'QD score', 'max fitness', 'applied', 'changed', 'runnable',
+    'accepted')
 
 def _run_row(evolved):
     "A row under `_RUN_COLUMNS`"
     archive = evolved.archive
     found = archive.niches, f'{archive.qd_score:.0f}', f'{archive.best.fitness:.1f}'
-    return evolved.label, len(evolved.entries)-1, *found, *(f'{s:.1%}' for s in shares(evolved.entries).values())
+    told = [f'{s:.1%}' for s in shares(evolved.entries).values()]
+    return evolved.label, len(evolved.entries)-1, *found, *told
 
 def _champion(domain, evolved):
     best = evolved.archive.best
@@ -171,14 +180,15 @@ def _champion(domain, evolved):
 
 # %% ../nbs/05_report.ipynb #b41f0f59
 def _losses(
-    log:Sequence # Of a training; of each step its number, something else, its loss and, at times, that on held out texts
+    log:Sequence # Of each step its number, another, its loss, and that on held out texts or None
 )->plt.Figure:
     "The course of a training"
     checks = [(step, held_out) for step,_,_,held_out,*_ in log if held_out is not None]
     learned = [row[0] for row in log], [row[2] for row in log]
-    return plot_lines({'texts of the step': learned, 'held out': tuple(zip(*checks))}, 'steps', 'nats per token')
+    lines = {'texts of the step': learned, 'held out': tuple(zip(*checks))}
+    return plot_lines(lines, 'steps', 'nats per token')
 
-# %% ../nbs/05_report.ipynb #7058d089
+# %% ../nbs/05_report.ipynb #c66216c0
 def _write_run_page(out, domain):
     "The page of a run in its folder, if it is not there yet"
     if (out/'index.html').exists(): return
@@ -189,30 +199,31 @@ def _links(config, folder):
         for name,seed,out in _runs(config, folder, 'diff')]
     return f'<p>The runs with the language model in full: {", ".join(found)}.</p>'
 
+# %% ../nbs/05_report.ipynb #73093ad2
 def _told_of_stage1(warmup, evolved, counts):
     "Stage 1 in two sentences"
     before, after = (sum(len(e.entries)-1 for e in found) for found in (warmup, evolved))
     return (f'The genetic mutator warmed up with {before} evaluations. '
         f'On {counts["used"]} of the {counts["found"]} edits that were accepted there, '
-        f'the language model was fine-tuned; then it made {after} evaluations itself, from the same seed programs.')
+        f'the language model was fine-tuned; then it made {after} evaluations itself, '
+        'from the same seed programs.')
 
-# %% ../nbs/05_report.ipynb #99c8d6c8
+# %% ../nbs/05_report.ipynb #75888d2f
 def stage1_report(
     config:PipelineConfig,
     folder:Path # Of the pipeline
 )->list[tuple]: # See `page`
     "The chapter on stage 1; the pages of the language model's runs are written beside their logs"
-    domain, read = Sodarace(), {}
-    for mutator in ('genetic', 'diff'):
-        read[mutator] = [_read_run(out, domain, mutator, name, seed) for name,seed,out in _runs(config, folder, mutator)]
+    domain = Sodarace()
+    warmup, evolved = (_read_runs(config, folder, domain, mutator) for mutator in ('genetic', 'diff'))
     for _,_,out in _runs(config, folder, 'diff'): _write_run_page(out, domain)
     learned = json.loads((folder/'stage1'/'finetune'/'finetune.json').read_text())
-    every = read['genetic'] + read['diff']
-    series = {e.label: tuple(zip(*e.history))[:4] for e in every}
+    every = warmup + evolved
+    series = curves({e.label: tuple(zip(*e.history))[:4] for e in every})
     return [('heading', 'Stage 1: evolution'),
-        ('text', _told_of_stage1(read['genetic'], read['diff'], learned['counts'])),
+        ('text', _told_of_stage1(warmup, evolved, learned['counts'])),
         ('html', table_html(_RUN_COLUMNS, [_run_row(e) for e in every])),
-        ('html', figure_html(curves(series), 'Niches, QD score and maximum fitness against evaluations, for each run')),
+        ('html', figure_html(series, 'Niches, QD score and maximum fitness against evaluations, for each run')),
         ('html', _links(config, folder)),
         ('subheading', 'The fine-tuning'),
         ('html', figure_html(_losses(learned['log']), 'Loss of the fine-tuning against steps')),
@@ -238,10 +249,12 @@ def _told_of_stage2(config, dataset, steps):
     "The data and the model in four sentences"
     counts = dataset.card['counts']
     genetic = dataset.train['mutator'].to_pylist().count('genetic')
-    return (f'The data: {counts["train"]} programs that reach {config.threshold:.0%} of the best in their niche, '
-        f'and {counts["held_out"]} held out. {genetic} of the {counts["train"]} come from the genetic warm-up. '
+    return (f'The data: {counts["train"]} programs that reach {config.threshold:.0%} of the best in their '
+        f'niche, and {counts["held_out"]} held out. '
+        f'{genetic} of the {counts["train"]} come from the genetic warm-up. '
         f'The model: {config.generator.model}, {steps} steps of {config.generator.batch} programs.')
 
+# %% ../nbs/05_report.ipynb #1c4f5823
 def stage2_report(
     config:PipelineConfig,
     folder:Path # Of the pipeline
@@ -251,7 +264,8 @@ def stage2_report(
     trained = json.loads((folder/'stage2'/'model'/'generator.json').read_text())
     measured = json.loads((folder/'stage2'/'score.json').read_text())
     columns = f'{config.samples} programs', 'valid', 'novel', 'unique', 'niches', 'QD score', 'max fitness'
-    rows = [_worth_row('samples of the model', measured['samples']), _worth_row('drawn from the data', measured['data'])]
+    rows = [_worth_row('samples of the model', measured['samples']),
+        _worth_row('drawn from the data', measured['data'])]
     known = set(dataset.train['program'].to_pylist())
     return [('heading', 'Stage 2: a model that writes walkers'),
         ('text', _told_of_stage2(config, dataset, trained['steps'])),
@@ -260,7 +274,7 @@ def stage2_report(
         ('subheading', 'Walkers that are not in the data, from the best to the worst'),
         ('cards', _new_walkers(measured['programs'], known, Sodarace()))]
 
-# %% ../nbs/05_report.ipynb #f4432204
+# %% ../nbs/05_report.ipynb #33f25ef8
 class _Learned(NamedTuple):
     "Reinforcement learning with one seed, read back"
     name:str
@@ -271,7 +285,9 @@ def _read_learned(out):
     result = json.loads((out/'result.json').read_text())
     return _Learned(out.name, [Progress(*row) for row in result['log']], result['crosswise'])
 
-_CHANGE_COLUMNS = ('', 'mean fitness, first third', 'last third', 'valid, first third', 'last third', 'diagonal gain')
+# %% ../nbs/05_report.ipynb #5bff1f68
+_CHANGE_COLUMNS = ('', 'mean fitness, first third', 'last third', 'valid, first third', 'last third',
+    'diagonal gain')
 
 def _change_row(learned):
     "A row under `_CHANGE_COLUMNS`"
@@ -281,12 +297,14 @@ def _change_row(learned):
     valid = [f'{np.mean([l.valid for l in part]):.0%}' for part in both]
     return learned.name, *fitness, *valid, f'{learned.crosswise["gain"]:.1f}'
 
-# %% ../nbs/05_report.ipynb #4d54783d
+# %% ../nbs/05_report.ipynb #1d6873a6
 def _terrain_columns(config):
     best = f'best of {config.samples}'
     return ('terrain', 'data, mean', best, 'stage 2, mean', best,
-        f'stage 3, mean of {config.repeats} seeds ± standard deviation', f'best of {config.repeats*config.crosswise}', 'distinct')
+        f'stage 3, mean of {config.repeats} seeds ± standard deviation',
+        f'best of {config.repeats*config.crosswise}', 'distinct')
 
+# %% ../nbs/05_report.ipynb #fcec8e82
 def _terrain_row(i, name, before, learned):
     "A row under `_terrain_columns`, for the terrain with index i"
     told = [f'{before[stage][name][what]:.1f}' for stage in ('data', 'stage 2') for what in ('mean', 'best')]
@@ -311,20 +329,21 @@ def walkers_invented(
         cards.append(_card(Sodarace(TERRAINS[name]), title, best['program']))
     return cards
 
-# %% ../nbs/05_report.ipynb #66c226c4
+# %% ../nbs/05_report.ipynb #80e1aab6
 def _told_of_stage3(config):
     r = config.reinforce
-    return (f'{r.algorithm.upper()}, {r.iterations} iterations of {r.samples} programs, {config.repeats} seeds, '
-        f'terrains embedded by {config.ten}. A program that fails counts as 0.')
+    return (f'{r.algorithm.upper()}, {r.iterations} iterations of {r.samples} programs, '
+        f'{config.repeats} seeds, terrains embedded by {config.ten}. A program that fails counts as 0.')
 
 def _rewards(learned):
     lines = {l.name: ([p.iteration for p in l.log], [p.fitness for p in l.log]) for l in learned}
     picture = plot_lines(lines, 'iterations', 'mean fitness (world units)')
     return figure_html(picture, 'Mean fitness against iterations, for each seed')
 
+# %% ../nbs/05_report.ipynb #47fc18ff
 def _crosswise(config, learned):
-    mean = np.mean([l.crosswise['reward'] for l in learned], axis=0)
-    picture = plot_matrix(mean, config.terrains, config.terrains, 'invented for', 'run on', 'mean fitness (world units)')
+    mean, names = np.mean([l.crosswise['reward'] for l in learned], axis=0), config.terrains
+    picture = plot_matrix(mean, names, names, 'invented for', 'run on', 'mean fitness (world units)')
     alt = f'Mean fitness of walkers invented for one terrain on another, mean of {config.repeats} seeds'
     return figure_html(picture, alt)
 

@@ -37,7 +37,8 @@ def draw(
     "Draw a walker"
     if ax is None: _,ax = plt.subplots(figsize=(3, 3))
     xy = np.array(walker.joints) if positions is None else positions
-    for m in walker.muscles: ax.plot(*xy[[m.a, m.b]].T, color=SWING if m.amplitude else FIXED, lw=2, alpha=alpha)
+    for m in walker.muscles:
+        ax.plot(*xy[[m.a, m.b]].T, color=SWING if m.amplitude else FIXED, lw=2, alpha=alpha)
     ax.plot(*xy.T, 'o', ms=5, color=JOINT, alpha=alpha)
     ax.set(aspect='equal', xlabel='x (world units)', ylabel='y (world units)')
     return ax
@@ -75,7 +76,7 @@ class _Moving(NamedTuple):
     width:float      # In pixels
 
 def _frames(points, camera):
-    "The `d` of a path in each frame; `points` is (frames, strokes, 2, 2), from one end of a stroke to the other"
+    "The `d` of a path in each frame; `points` is (frames, strokes, 2, 2), both ends of each stroke"
     points = ((points - camera[:,None,None])*[_SCALE, -_SCALE]).round().astype(int)
     strokes = [[f'M{a} {b}L{x} {y}' for (a,b),(x,y) in frame] for frame in points.tolist()]
     return [''.join(frame) for frame in strokes]
@@ -111,15 +112,15 @@ def _ground_band(terrain, left, right, config):
         d += 'M' + 'L'.join(f'{x*_SCALE:.0f} {-y*_SCALE:.0f}' for x,y in seen)
     return _Band(d, f'{2*config.ground_radius*_SCALE:g}')
 
-# %% ../../nbs/sodarace/04_show.ipynb #9a49b6b1
+# %% ../../nbs/sodarace/04_show.ipynb #efb41029
 def script(
     name:str # Of a file in this folder
 )->Markup:
     "JavaScript to stand within a page as it is"
     return Markup((files('elm_nb.sodarace')/name).read_text(encoding='utf-8'))
 
-_templates = Environment(loader=PackageLoader('elm_nb.sodarace', ''), autoescape=select_autoescape(['html', 'svg']),
-    trim_blocks=True, lstrip_blocks=True)
+_templates = Environment(loader=PackageLoader('elm_nb.sodarace', ''), trim_blocks=True, lstrip_blocks=True,
+    autoescape=select_autoescape(['html', 'svg']))
 _templates.globals['script'] = script
 _templates.policies['json.dumps_kwargs'] = {} # What is named first stays first
 
@@ -143,7 +144,7 @@ def _posts(terrain, left, right):
     places = np.arange(np.ceil(left/10)*10, right, 10)
     return ''.join(f'M{x*_SCALE:.0f} {-terrain.ground(x)*_SCALE:.0f}v{_SCALE}' for x in places)
 
-# %% ../../nbs/sodarace/04_show.ipynb #9d0b01c9
+# %% ../../nbs/sodarace/04_show.ipynb #39deed92
 class _Label(NamedTuple):
     "A line of text in a picture"
     x:str
@@ -152,6 +153,7 @@ class _Label(NamedTuple):
     color:str
     text:str
 
+# %% ../../nbs/sodarace/04_show.ipynb #9d0b01c9
 def animate(
     walker:Walker,
     rollout:Rollout, # Made with `fps`; ten frames a second are plenty, the browser draws what lies between
@@ -206,9 +208,11 @@ def race(
     paths = []
     for (walker,rollout),color in zip(runners.values(), _colors(len(runners))):
         paths += _moving_walker(walker, rollout, still, color, color)
-    return render('race.svg', paths=paths, seconds=f'{seconds:g}', band=_ground_band(terrain, left - 100, right + 100, config),
-        box=f'{left*_SCALE:.0f} {-top*_SCALE - head:.0f} {(right-left)*_SCALE:.0f} {(top-low)*_SCALE + head:.0f}',
-        width=width, name=f'A race of {len(runners)} walkers on {terrain.name} ground',
+    size = f'{(right-left)*_SCALE:.0f} {(top-low)*_SCALE + head:.0f}'
+    return render('race.svg', paths=paths, seconds=f'{seconds:g}', width=width,
+        band=_ground_band(terrain, left - 100, right + 100, config),
+        box=f'{left*_SCALE:.0f} {-top*_SCALE - head:.0f} {size}',
+        name=f'A race of {len(runners)} walkers on {terrain.name} ground',
         labels=_names(runners, left, top, letter))
 
 # %% ../../nbs/sodarace/04_show.ipynb #fa86f266
@@ -221,7 +225,7 @@ class Exhibit:
     walker:Walker
     rollout:Rollout        # Made with `fps`, the same for all
 
-# %% ../../nbs/sodarace/04_show.ipynb #021a701b
+# %% ../../nbs/sodarace/04_show.ipynb #08571b94
 def _pack(data): return base64.b64encode(zlib.compress(data, 9)).decode()
 
 def _differences(rollout):
@@ -231,7 +235,8 @@ def _differences(rollout):
 
 def _motion(exhibits):
     "The differences of all: first their low bytes, then their high ones"
-    return np.concatenate([_differences(e.rollout) for e in exhibits]).view(np.uint8).reshape(-1, 2).T.tobytes()
+    numbers = np.concatenate([_differences(e.rollout) for e in exhibits])
+    return numbers.view(np.uint8).reshape(-1, 2).T.tobytes()
 
 # %% ../../nbs/sodarace/04_show.ipynb #de070152
 def _champion(exhibit):
@@ -243,8 +248,8 @@ def _champion(exhibit):
 def _map_data(exhibits, axes, terrain, config):
     shown = [{'name': name, 'low': low, 'high': high, 'bins': bins} for name,(low,high,bins) in axes.items()]
     ground = [inset(line, config.ground_radius).round(2).tolist() for line in terrain.lines]
-    return {'axes': shown, 'fps': exhibits[0].rollout.fps, 'ground': ground, 'thickness': 2*config.ground_radius,
-        'joint_radius': config.joint_radius, 'champions': [_champion(e) for e in exhibits]}
+    return {'axes': shown, 'fps': exhibits[0].rollout.fps,
+        'ground': ground, 'thickness': 2*config.ground_radius, 'joint_radius': config.joint_radius, 'champions': [_champion(e) for e in exhibits]}
 
 # %% ../../nbs/sodarace/04_show.ipynb #7c1cd1db
 def colors()->dict: # By what they are for
@@ -259,7 +264,8 @@ def map_player(
 )->str: # HTML, complete in itself
     "A map whose cells play their champions when clicked"
     rates = {e.rollout.fps for e in exhibits}
-    if len(rates) != 1 or 0 in rates: raise ValueError('map_player needs champions, all simulated with the same fps')
+    if len(rates) != 1 or 0 in rates:
+        raise ValueError('map_player needs champions, all simulated with the same fps')
     data = _pack(json.dumps(_map_data(exhibits, axes, terrain, config)).encode())
     motion = _pack(_motion(exhibits))
     name = 'map-' + hashlib.sha256((data + motion).encode()).hexdigest()[:8]
