@@ -15,6 +15,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 # %% ../nbs/01_plots.ipynb #a0cf4b05
+def _best_over_others(fitness, i, j):
+    "Fitness by the axes i and j, the best over all other axes; nan where no program lives"
+    others = tuple(k for k in range(fitness.ndim) if k not in (i, j))
+    best = np.where(np.isnan(fitness), -np.inf, fitness).max(axis=others)
+    return np.where(np.isinf(best), np.nan, best)
+
+# %% ../nbs/01_plots.ipynb #51c4ce7d
 def heatmap(
     fitness:np.ndarray, # One axis for each behavior; nan where no program lives
     axes:dict # For each behavior its name, lowest and highest value, and bins
@@ -22,13 +29,15 @@ def heatmap(
     "The best fitness in each niche, for every pair of behaviors"
     names = list(axes)
     pairs = list(combinations(range(len(names)), 2)) or [(0, 0)]
-    fig, plots = plt.subplots(1, len(pairs), figsize=(4.2*len(pairs), 3.4), squeeze=False, layout='constrained')
-    filled = np.where(np.isnan(fitness), -np.inf, fitness)
+    size = 4.2*len(pairs), 3.4
+    fig, plots = plt.subplots(1, len(pairs), figsize=size, squeeze=False, layout='constrained')
+    scale = dict(vmin=np.nanmin(fitness), vmax=np.nanmax(fitness))
     for ax,(i,j) in zip(plots[0], pairs):
-        best = filled.max(axis=tuple(k for k in range(len(names)) if k not in (i, j)))
-        best = np.where(np.isinf(best), np.nan, best).reshape(len(best), -1)
-        (low,high,_),(left,right,_) = axes[names[i]], axes[names[j]] if i != j else (0, 1, 1)
-        image = ax.imshow(best, origin='lower', aspect='auto', extent=(left, right, low, high), vmin=np.nanmin(fitness), vmax=np.nanmax(fitness))
+        best = _best_over_others(fitness, i, j)
+        low, high, _ = axes[names[i]]
+        left, right, _ = axes[names[j]] if i != j else (0, 1, 1)
+        image = ax.imshow(best.reshape(len(best), -1), origin='lower', aspect='auto',
+            extent=(left, right, low, high), **scale)
         ax.set(ylabel=names[i], xlabel=names[j] if i != j else '')
     fig.colorbar(image, ax=plots[0].tolist(), label='best fitness')
     plt.close(fig)
@@ -40,9 +49,9 @@ def curves(
 )->plt.Figure:
     "Niches, QD score and maximum fitness against evaluations"
     fig, axes = plt.subplots(1, 3, figsize=(11, 3), layout='constrained')
+    for ax,name in zip(axes, ('niches filled', 'QD score', 'max fitness')): ax.set(xlabel='evaluations', ylabel=name)
     for name,(evaluations,*series) in runs.items():
         for ax,y in zip(axes, series): ax.plot(evaluations, y, label=name)
-    for ax,title in zip(axes, ('niches filled', 'QD score', 'max fitness')): ax.set(xlabel='evaluations', ylabel=title)
     if len(runs) > 1: axes[0].legend()
     plt.close(fig)
     return fig
@@ -61,6 +70,7 @@ def plot_lines(
     plt.close(fig)
     return fig
 
+# %% ../nbs/01_plots.ipynb #2dc93d88
 def plot_matrix(
     values:np.ndarray,   # (rows, columns)
     rows:Sequence[str],
@@ -73,7 +83,8 @@ def plot_matrix(
     fig, ax = plt.subplots(figsize=(1.5 + 1.1*len(columns), 1.2 + 0.7*len(rows)), layout='constrained')
     image = ax.imshow(values, vmin=0, aspect='auto')
     for i,j in np.ndindex(*values.shape):
-        ax.text(j, i, f'{values[i,j]:.1f}', ha='center', va='center', color='black' if values[i,j] > 0.6*values.max() else 'white')
+        color = 'black' if values[i,j] > 0.6*values.max() else 'white' # On a bright or a dark ground
+        ax.text(j, i, f'{values[i,j]:.1f}', ha='center', va='center', color=color)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.set_xticks(range(len(columns)), columns)
     ax.set_yticks(range(len(rows)), rows)

@@ -1,4 +1,5 @@
 "Pictures, looked at in a real browser where there is one"
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from conftest import differs
 from elm_nb.pages import page
 from elm_nb.sodarace.show import GROUND, JOINT, SWING, Exhibit, animate, map_player, race
-from elm_nb.sodarace.simulator import simulate
+from elm_nb.sodarace.simulator import SimConfig, simulate
 from elm_nb.sodarace.terrain import bumpy, flat, tunnel
 from elm_nb.sodarace.walker import Muscle, Walker
 
@@ -45,6 +46,20 @@ def test_a_race_moves(opened):
     assert differs(tab, 'svg')
     assert '<on bumps>:' in tab.locator('svg text').nth(1).text_content()
 
+
+@pytest.mark.parametrize('radius', [0.5, 2., 3.])
+def test_the_ground_is_as_thick_as_it_was_simulated(opened, radius):
+    config = SimConfig(duration=1., ground_radius=radius)
+    rollout = simulate(DOG, config=config, fps=10)
+    assert 0 < rollout.positions[...,1].min() < 0.3 # its joints stand on the ground, whose upper edge is at 0
+    for svg in (animate(DOG, rollout, config=config), race({'dog': (DOG, rollout)}, config=config)):
+        band = re.search(rf'<path d="M-?\d+ (\d+)L-?\d+ (\d+)" stroke="{GROUND}" stroke-width="(\d+)"', svg)
+        assert [int(n) for n in band.groups()] == [10*radius, 10*radius, 20*radius]
+    exhibit = Exhibit((0, 0, 1), 1., 'a dog', DOG, rollout)
+    tab = opened(map_player([exhibit], AXES, config=config).replace('root.dataset.ready =', 'window.data = data; root.dataset.ready ='))
+    tab.wait_for_selector('.elm-map[data-ready="1"]')
+    assert tab.evaluate('data.thickness') == 2*radius
+    assert tab.evaluate('data.ground[0].map(([x, y]) => y)') == [-radius, -radius]
 
 def _pixels(tab, color):
     "How many pixels of the canvas have this color?"
