@@ -10,11 +10,12 @@ from unittest.mock import patch
 
 import pytest
 
+from elm_nb import __version__
 from elm_nb.cli import main
-from elm_nb.sodarace.domain import Sodarace
-from elm_nb.stage1 import EvolveConfig, recorded
 from elm_nb.language.model import SMOLLM2
-from elm_nb.search.run import Run
+from elm_nb.search.run import Run, RunError
+from elm_nb.sodarace.domain import Sodarace
+from elm_nb.stage1 import EvolveConfig, recorded, start
 
 ELM = [sys.executable, '-c', 'from elm_nb.cli import main; main()']
 
@@ -43,6 +44,16 @@ def rows(folder):
     (['--children', '0'], ['children is 0', 'at least 1']),
     (['--seed', '-1'], ['seed is -1']),
     (['--top-p', '0'], ['top_p']),
+    (['--temperature', '-1'], ['temperature is -1']),
+    (['--temperature', '0', '--top-p', '0.5'], ['top_p has no effect', 'temperature is 0']),
+    (['--mutator', 'genetic', '--model', SMOLLM2], ['model has no effect', "'genetic'", 'ask for diff']),
+    (['--mutator', 'genetic', '--temperature', '0.7'], ['temperature has no effect', "'genetic'"]),
+    (['--mutator', 'genetic', '--top-p', '0.9'], ['top_p has no effect', "'genetic'"]),
+    (['--mutator', 'genetic', '--format', 'rewrite'], ['format has no effect', "'genetic'"]),
+    (['--mutator', 'genetic', '--examples'], ['examples has no effect', "'genetic'"]),
+    (['--mutator', 'genetic', '--adaptive'], ['adaptive has no effect', "'genetic'"]),
+    (['--mutator', 'genetic', '--bf16'], ['bf16 has no effect', "'genetic'"]),
+    (['--numbers-only'], ['numbers_only has no effect', "'diff'", 'ask for genetic']),
     (['--processes', '-1'], ['processes is -1']),
     (['--domain', 'math:pi'], ['math:pi', 'no domain']),
     (['--domain', ':x'], ["':x'"]),
@@ -54,6 +65,19 @@ def test_bad_options(arguments, parts, tmp_path):
     before = set(tmp_path.rglob('*'))
     check(elm('evolve', '--iterations', 1, '--out', tmp_path/'run', *arguments), *parts)
     assert set(tmp_path.rglob('*')) == before # no folder is left behind
+
+
+def test_version(capsys):
+    assert elm('--version') is None
+    assert capsys.readouterr().out == f'elm_nb {__version__}\n'
+
+
+def test_examples_that_a_domain_does_not_have(tmp_path, monkeypatch):
+    (tmp_path/'words.py').write_text(LETTERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = EvolveConfig('words:Letters', 'one', examples=True)
+    with pytest.raises(RunError, match="examples has no effect.*'words:Letters'"): start(config, tmp_path/'run', 1)
+    assert not (tmp_path/'run').exists()
 
 
 def test_damaged_model(tmp_path, monkeypatch):
@@ -145,6 +169,19 @@ def test_a_run_that_elm_did_not_make(config, tmp_path):
     with Run(tmp_path/'run', {'seed': 3}): pass
     (tmp_path/'run/config.json').write_text(json.dumps(config))
     for command in ('show', 'resume'): check(elm(command, tmp_path/'run'), str(tmp_path/'run'))
+
+
+def test_a_run_with_an_option_that_is_gone(tmp_path):
+    "It cannot be gone on with, and its page can still be written"
+    assert elm('evolve', '--mutator', 'genetic', '--iterations', 1, '--processes', 1, '--out', tmp_path/'run') is None
+    file = tmp_path/'run/config.json'
+    for gone in ({'digits': 0.}, {'temperature': 0.7}):
+        whole = file.read_text()
+        file.write_text(json.dumps(json.loads(whole) | gone))
+        check(elm('resume', tmp_path/'run'), *(['was not written by this version'] if 'digits' in gone else ['temperature has no effect']))
+        assert elm('show', tmp_path/'run') is None
+        file.write_text(whole)
+    assert elm('resume', tmp_path/'run', '--processes', 1) is None
 
 
 def test_page_is_whole_or_old(tmp_path):

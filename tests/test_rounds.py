@@ -8,19 +8,18 @@ import elm_nb.language.training as training_module
 import elm_nb.search.evolve as evolve_module
 import elm_nb.stage1 as stage1_module
 from elm_nb.cli import main
-from elm_nb.sodarace.domain import MESSAGES, Sodarace
-from elm_nb.search.edit import Applied, Proposal
-from elm_nb.search.evolve import evolve
-from elm_nb.stage1 import EvolveConfig, start
-from elm_nb.language.finetune import finetune, start_finetune
-from elm_nb.language.lessons import FinetuneConfig, edits_of
-from elm_nb.search.genetic import GeneticMutator
+from elm_nb.language.finetune import finetune, FinetuneConfig, start_finetune
+from elm_nb.language.lessons import edits_of
 from elm_nb.language.model import ModelError, load_model, save_tiny_model
 from elm_nb.language.mutator import AdaptiveMessages, DiffMutator
-from elm_nb.stage1 import RoundsConfig, resume_rounds, start_rounds
-from elm_nb.report import run_report
-from elm_nb.search.run import Run, RunError, shares
 from elm_nb.language.training import TrainingError, save_checkpoint
+from elm_nb.report import run_report
+from elm_nb.search.edit import Applied, Proposal
+from elm_nb.search.evolve import evolve
+from elm_nb.search.genetic import GeneticMutator
+from elm_nb.search.run import Run, RunError, shares
+from elm_nb.sodarace.domain import MESSAGES, Sodarace
+from elm_nb.stage1 import EvolveConfig, resume_rounds, RoundsConfig, start, start_rounds
 
 
 @pytest.fixture(scope='module')
@@ -79,6 +78,14 @@ def test_rounds_that_were_stopped_are_equal(tmp_path, tiny):
         resume_rounds(tmp_path/'whole', 3, 1)
         assert rows(tmp_path/'whole')[-1].iteration == 12 and (tmp_path/'whole/adapters/round-3/adapter').exists()
         with pytest.raises(RunError, match='asked for 3 rounds; more can be asked for, not 2'): resume_rounds(tmp_path/'whole', 2, 1)
+
+
+def test_options_of_training_that_would_have_no_effect(tiny):
+    "Model, format and arithmetic of the training are those of the run"
+    for wrong in (dict(model='another'), dict(format='rewrite'), dict(bf16=True)):
+        with pytest.raises(RunError, match=f'finetune.{next(iter(wrong))} has no effect'):
+            RoundsConfig(model=tiny, finetune=FinetuneConfig(**wrong))
+    RoundsConfig(model=tiny, bf16=True, finetune=FinetuneConfig(tiny, bf16=True))
 
 
 class Late:
