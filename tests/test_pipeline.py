@@ -31,8 +31,9 @@ def config(folder):
     "Everything as small as it gets; two micro-batches in each step, so that two processes give the same bits"
     return PipelineConfig(seed_programs=('square',), warmup=8, evolve=2, parents=2, children=6,
         finetune=FinetuneConfig(save_tiny_model(folder/'tiny'), edits=16, longest=2000),
-        generator=GeneratorConfig('0.1M', epochs=4., batch=8, micro_batch=4), samples=16, terrains=('left_wall', 'bumpy'),
-        reinforce=ReinforceConfig(iterations=3, samples=16, epochs=1, batch=8, micro_batch=4), repeats=1, crosswise=4)
+        generator=GeneratorConfig('0.1M', epochs=4., batch=8, micro_batch=4), samples=16,
+        terrains=('left_wall', 'bumpy'), repeats=1, crosswise=4,
+        reinforce=ReinforceConfig(iterations=3, samples=16, epochs=1, batch=8, micro_batch=4))
 
 
 def results(folder):
@@ -40,8 +41,10 @@ def results(folder):
     rows = {}
     for step in STEPS:
         with Run(folder/step) as run: rows[step] = list(run.entries())
-    episodes = [pq.read_table(f).to_pylist() for f in sorted((folder/'stage3'/'seed-0'/'episodes').glob('*.parquet'))]
-    files = ('stage1/finetune/finetune.json', 'stage2/model/generator.json', 'stage2/score.json', 'stage3/seed-0/result.json')
+    tables = sorted((folder/'stage3'/'seed-0'/'episodes').glob('*.parquet'))
+    episodes = [pq.read_table(f).to_pylist() for f in tables]
+    files = ('stage1/finetune/finetune.json', 'stage2/model/generator.json', 'stage2/score.json',
+        'stage3/seed-0/result.json')
     data = (folder/'stage2'/'data'/'data'/'train-00000-of-00001.parquet').read_bytes()
     return rows, episodes, {f: json.loads((folder/f).read_text()) for f in files}, data
 
@@ -93,12 +96,16 @@ def test_kills(finished):
         try:
             with Run(folder/step) as run: return len(run.history()) >= n
         except RunError: return False
-    moments = [lambda: rows(STEPS[0], 4), lambda: is_there('stage1/finetune/checkpoint.pt'), lambda: rows(STEPS[1], 2),
-        lambda: is_there('stage2/model/checkpoint.pt'), lambda: is_there('stage3/seed-0/episodes/*.parquet', 2)]
-    for moment in moments:
+    moments = [
+        (rows, STEPS[0], 4),
+        (is_there, 'stage1/finetune/checkpoint.pt'),
+        (rows, STEPS[1], 2),
+        (is_there, 'stage2/model/checkpoint.pt'),
+        (is_there, 'stage3/seed-0/episodes/*.parquet', 2)]
+    for reached,*what in moments:
         process = subprocess.Popen([sys.executable, __file__, finished, folder, '1'], start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not moment():
+        while not reached(*what):
             assert process.poll() is None, 'it ended before it could be killed'
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGKILL)
@@ -126,7 +133,7 @@ def stopped_in_its_second_run(finished, folder):
 
 
 def test_resume_of_a_run_inside(finished, tmp_path, monkeypatch):
-    "Its model is found wherever the pipeline lies, its rows are those that the pipeline writes, and the pipeline goes on after it"
+    "Its model is found wherever the pipeline lies, its rows are the pipeline's, which goes on after it"
     folder = tmp_path/'moved'
     stopped_in_its_second_run(finished, folder)
     monkeypatch.chdir(tmp_path)
@@ -144,7 +151,9 @@ def test_a_run_inside_is_as_long_as_the_pipeline_says(finished, tmp_path):
     folder = tmp_path/'part'
     stopped_in_its_second_run(finished, folder)
     before = [(folder/step/'config.json').read_text() for step in STEPS]
-    for step in STEPS: check(elm('resume', folder/step, '--iterations', 9), 'is a part of the pipeline', str(folder), 'iterations')
+    for step in STEPS:
+        said = elm('resume', folder/step, '--iterations', 9)
+        check(said, 'is a part of the pipeline', str(folder), 'iterations')
     assert [(folder/step/'config.json').read_text() for step in STEPS] == before
 
 
@@ -176,7 +185,8 @@ def test_bad_input(finished, tmp_path):
 
 def test_too_few_processes(tmp_path, monkeypatch):
     monkeypatch.setenv('WORLD_SIZE', '1') # as under a launcher that started one
-    said = elm('pipeline', '--processes', '2', '--model', save_tiny_model(tmp_path/'tiny'), '--out', tmp_path/'run')
+    model = save_tiny_model(tmp_path/'tiny')
+    said = elm('pipeline', '--processes', '2', '--model', model, '--out', tmp_path/'run')
     check(said, 'asked for 2 processes, but 1 came up')
 
 
