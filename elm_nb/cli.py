@@ -9,51 +9,104 @@ __all__ = ['COMMANDS', 'elm_evolve', 'elm_resume', 'elm_show', 'elm_pretrain', '
 
 # %% ../nbs/06_cli.ipynb #c040f77b
 import sqlite3, sys
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 
 from fastcore.script import call_parse, parse_cli
 
-from .language.finetune import start_finetune
-from .language.lessons import FinetuneConfig
+from . import __version__
+from .language.finetune import FinetuneConfig, start_finetune
 from .language.model import EDITS, SMOLLM2
 from .language.pretrain import pretrain, PretrainConfig
 from .launch import KNOWN_ERRORS, is_first_process
-from .pipeline import SCALES, is_pipeline, pipeline, PipelineConfig
+from .pipeline import SCALES, pipeline, PipelineConfig
 from .report import pipeline_report, run_report
 from .search.domain import find_domain
 from .search.run import read_back, Run, RunError, write_whole
-from .stage1 import EvolveConfig, is_in_rounds, resume, resume_rounds, RoundsConfig, start, start_rounds
+from .stage1 import EvolveConfig, is_in_rounds, is_pipeline, resume, resume_rounds, RoundsConfig
+from .stage1 import start, start_rounds
+
+# %% ../nbs/06_cli.ipynb #1d7fd867
+def _way_on(folder):
+    "What is safe, and how to go on"
+    if (Path(folder)/'checkpoint.pt').exists():
+        return f'everything up to the last checkpoint is safe in {folder}; the same command goes on'
+    if not (Path(folder)/'config.json').exists(): return 'nothing was logged yet'
+    return f'everything up to the last full iteration is safe in {folder}; go on with: elm resume {folder}'
+
+# %% ../nbs/06_cli.ipynb #52682057
+@contextmanager
+def _guarded(folder):
+    "Do something in a folder; what stops it is said with how to go on"
+    try: yield
+    except (OSError, sqlite3.Error) as error:
+        raise RunError(f'{folder}: {error}; {_way_on(folder)}') from error
+    except KeyboardInterrupt:
+        print(f'\nStopped; {_way_on(folder)}', file=sys.stderr)
+        raise SystemExit(130) from None
+
+# %% ../nbs/06_cli.ipynb #51266669
+def _page(folder):
+    "The page of what a folder holds"
+    if is_pipeline(folder): return pipeline_report(folder)
+    with Run(folder) as run:
+        if 'domain' not in run.config:
+            raise RunError(f'{folder} names no domain, so it was not made by elm evolve; '
+                'use elm_nb.report.run_report from Python')
+        return run_report(run, find_domain(run.config['domain']))
+
+# %% ../nbs/06_cli.ipynb #838d43a3
+def _write_page(folder):
+    if not is_first_process(): return
+    file = (Path(folder)/'index.html').absolute()
+    write_whole(file, _page(folder))
+    print(f'The results are in {file.as_uri()}')
 
 # %% ../nbs/06_cli.ipynb #0ff86fc3
 @call_parse
 def elm_evolve(
     domain:str='sodarace',       # What to evolve: sodarace, or package.module:name for a domain of your own
-    seed_program:str='square',   # Program to start from: square, radial, cppn_fixed or cppn_mutable for sodarace
-    mutator:str='diff',          # What proposes edits: diff (a language model) or genetic (random mutation of the syntax tree)
+    seed_program:str='square',   # To start from: square, radial, cppn_fixed or cppn_mutable for sodarace
+    mutator:str='diff',          # What proposes edits: diff (a language model) or genetic (of the syntax tree)
     iterations:int=16,           # Iterations, of each round if there are several
     parents:int=4,               # Niches that are chosen in each iteration
     children:int=8,              # Edits of each parent; an iteration makes parents x children evaluations
     seed:int=0,                  # Of all random numbers; another seed, another run
     out:str='runs/elm',          # Folder of the run; if it holds the same run unfinished, that goes on
-    model:str=EDITS,             # For --mutator diff: the default, which was trained on edits, a folder with a model or an adapter, or a name on the model hub
+    model:str=EDITS,             # For --mutator diff: a folder with a model or adapter, or a name on the hub
     temperature:float=1.0,       # For --mutator diff: of sampling, at least 0
-    top_p:float=0.95,            # For --mutator diff: sample among the likeliest tokens with this probability together, 0 to 1
-    digits:float=0.,             # For --mutator diff: temperature for the choice of a digit; 0 takes --temperature
-    format:str='infill',         # For --mutator diff: how edits are written: infill, unified, replace or rewrite
-    examples:bool=False,         # For --mutator diff: worked examples in the prompt, for a model that was not trained on edits
+    top_p:float=0.95,            # For --mutator diff: sample among the likeliest tokens that have this share
+    format:str='infill',         # For --mutator diff: of edits: infill, unified, replace or rewrite
+    examples:bool=False,         # For --mutator diff: show worked examples, for a model not trained on edits
     adaptive:bool=False,         # For --mutator diff: learn how often to use each commit message
     bf16:bool=False,             # For --mutator diff: compute in bf16 on a CPU; some are much faster at it
-    rounds:int=1,                # For --mutator diff: rounds; before each but the first, the model is fine-tuned on the edits accepted so far
+    rounds:int=1,                # For --mutator diff: between two, the model learns what was accepted so far
     numbers_only:bool=False,     # For --mutator genetic: change numbers and nothing else
-    processes:int=0              # Processes on this machine; 0 for one on each GPU or core that has something to do
+    processes:int=0              # Processes here; 0 for one on each GPU or core that has something to do
 ):
     "Evolve programs, and log every evaluation in a folder"
     given = locals()
     asked = {f.name: given[f.name] for f in fields(EvolveConfig)}
-    if rounds == 1: _guarded(lambda: start(EvolveConfig(**asked), out, processes), out)
-    else: _guarded(lambda: start_rounds(RoundsConfig(**asked, rounds=rounds), out, processes), out)
-    _guarded(lambda: _write_page(out), out)
+    with _guarded(out):
+        if rounds == 1: start(EvolveConfig(**asked), out, processes)
+        else: start_rounds(RoundsConfig(**asked, rounds=rounds), out, processes)
+        _write_page(out)
+
+# %% ../nbs/06_cli.ipynb #b75035cc
+def _kind(folder):
+    "What a folder holds"
+    if is_pipeline(folder): return 'pipeline'
+    return 'run in rounds' if is_in_rounds(folder) else 'run'
+
+# %% ../nbs/06_cli.ipynb #b5b3e240
+def _check_asked(folder, iterations, rounds):
+    "Refuse to ask for more of what a folder does not have"
+    kind = _kind(folder)
+    if iterations is not None and kind != 'run':
+        raise RunError(f'{folder} is a {kind}, which cannot be asked for more iterations')
+    if rounds is not None and kind != 'run in rounds':
+        raise RunError(f'{folder} is a {kind}, which cannot be asked for more rounds')
 
 # %% ../nbs/06_cli.ipynb #16f02f73
 @call_parse
@@ -61,16 +114,16 @@ def elm_resume(
     folder:str,           # Of the run, or of a pipeline
     iterations:int=None,  # Of a run: iterations in all, to go on for longer than was asked for at first
     rounds:int=None,      # Of a run in rounds: rounds in all, likewise
-    processes:int=0       # Processes on this machine; 0 for one on each GPU or core that has something to do
+    processes:int=0       # Processes here; 0 for one on each GPU or core that has something to do
 ):
     "Go on with what was stopped, or extend a run that has ended"
-    kind = 'pipeline' if is_pipeline(folder) else 'run in rounds' if is_in_rounds(folder) else 'run'
-    for name,n,of in (('iterations', iterations, 'run'), ('rounds', rounds, 'run in rounds')):
-        if n is not None and kind != of: raise RunError(f'{folder} is a {kind}, which cannot be asked for more {name}')
-    go_on = {'pipeline': lambda: pipeline(read_back(folder, PipelineConfig), folder, processes), 'run': lambda: resume(folder, iterations, processes),
-        'run in rounds': lambda: resume_rounds(folder, rounds, processes)}[kind]
-    _guarded(go_on, folder)
-    _guarded(lambda: _write_page(folder), folder)
+    _check_asked(folder, iterations, rounds)
+    with _guarded(folder):
+        match _kind(folder):
+            case 'pipeline': pipeline(read_back(folder, PipelineConfig), folder, processes)
+            case 'run in rounds': resume_rounds(folder, rounds, processes)
+            case 'run': resume(folder, iterations, processes)
+        _write_page(folder)
 
 # %% ../nbs/06_cli.ipynb #f369c1c7
 @call_parse
@@ -78,32 +131,34 @@ def elm_show(
     folder:str, # Of a run or a pipeline, finished or not
 ):
     "Write the page of results, and say where it is"
-    _guarded(lambda: _write_page(folder), folder)
+    with _guarded(folder): _write_page(folder)
 
 # %% ../nbs/06_cli.ipynb #b8aba6aa
 @call_parse
 def elm_pretrain(
     out:str='runs/pretrain', # Folder for the adapter; if it holds the same training, unfinished, that goes on
-    model:str=SMOLLM2,       # To add an adapter to: a folder with a model, or a name on the model hub; an adapter is trained further
-    domain:str='sodarace',   # Whose programs are edited, too: sodarace, or package.module:name for a domain of your own
+    model:str=SMOLLM2,       # To get an adapter: a folder, or a name on the hub; an adapter is trained further
+    domain:str='sodarace',   # Whose programs are edited, too: sodarace, or package.module:name
     function:str='make_walker', # That commit messages speak of
     human:int=PretrainConfig.human,           # Edits of functions between releases of packages, at most
     bugs:int=PretrainConfig.bugs,             # Functions with a bug, to be mended
     misspelled:int=PretrainConfig.misspelled, # Functions with misspelled names, to be mended
     parameters:int=PretrainConfig.parameters, # Functions with another number
-    format:str='infill',     # How edits are written: infill, unified, replace or rewrite; an adapter keeps to its own
-    iterations:int=PretrainConfig.iterations, # Of a genetic run from each seed program, whose accepted edits are learned, too; 0 for none
+    format:str='infill',     # Of edits: infill, unified, replace or rewrite; an adapter keeps to its own
+    iterations:int=PretrainConfig.iterations, # Of the genetic run from each seed program; 0 for none
     epochs:float=PretrainConfig.train.epochs, # How often to see each edit
     lr:float=PretrainConfig.train.lr,         # Highest learning rate
-    patience:int=0,          # Checkpoints without a better one before training stops, with the weights of the best; 0 goes on to the end
+    patience:int=0,          # Stop after so many checkpoints without a better one, and keep that; 0 never does
     bf16:bool=False,         # Compute in bf16 on a CPU; some are much faster at it
     seed:int=0,              # Of all random numbers
     processes:int=0          # Processes on this machine; 0 for one on each GPU or core
 ):
-    "Train an adapter for the mutator on human edits, mended bugs, changed numbers, and accepted edits of a genetic run"
-    train = replace(PretrainConfig.train, model=model, format=format, epochs=epochs, lr=lr, patience=patience, bf16=bf16, seed=seed)
-    config = PretrainConfig(domain, function, human, bugs=bugs, misspelled=misspelled, parameters=parameters, iterations=iterations, train=train)
-    _guarded(lambda: pretrain(config, out, processes), out)
+    "Train an adapter for the mutator on human edits, mended bugs, changed numbers, and genetic runs"
+    train = replace(PretrainConfig.train, model=model, format=format, epochs=epochs, lr=lr, patience=patience,
+        bf16=bf16, seed=seed)
+    config = PretrainConfig(domain, function, human, bugs=bugs, misspelled=misspelled, parameters=parameters,
+        iterations=iterations, train=train)
+    with _guarded(out): pretrain(config, out, processes)
 
 # %% ../nbs/06_cli.ipynb #6190dec4
 @call_parse
@@ -111,75 +166,73 @@ def elm_finetune(
     *runs:str,               # Folders of runs, of one domain
     out:str='runs/finetune', # Folder for the adapter; if it holds the same training, unfinished, that goes on
     model:str=EDITS,         # To train further: an adapter, or a model, which gets one
-    format:str='infill',     # How edits are written: infill, unified, replace or rewrite; an adapter keeps to its own
+    format:str='infill',     # Of edits: infill, unified, replace or rewrite; an adapter keeps to its own
     edits:int=1000,          # Edits to learn, at most, chosen by chance
-    improved:float=FinetuneConfig.improved, # Share that is learned of the edits that improved a champion and opened no niche
-    preference:float=FinetuneConfig.preference, # If above 0, learn from pairs of an accepted and a rejected edit (DPO) with this beta, for example 0.1
+    improved:float=FinetuneConfig.improved, # Share that is learned of edits that opened no niche
+    preference:float=FinetuneConfig.preference, # Beta of learning from pairs (DPO), for example 0.1; 0 is without
     epochs:float=FinetuneConfig.epochs, # How often to see each edit
     lr:float=FinetuneConfig.lr,         # Highest learning rate
-    patience:int=0,          # Checkpoints without a better one before training stops, with the weights of the best; 0 goes on to the end
+    patience:int=0,          # Stop after so many checkpoints without a better one, and keep that; 0 never does
     bf16:bool=False,         # Compute in bf16 on a CPU; some are much faster at it
     seed:int=0,              # Of all random numbers
     processes:int=0          # Processes on this machine; 0 for one on each GPU or core
 ):
     "Train the mutator on the edits that runs accepted; then: elm evolve --model OUT/adapter"
-    config = FinetuneConfig(model, format, edits, epochs, lr=lr, patience=patience, improved=improved, preference=preference, bf16=bf16, seed=seed)
-    _guarded(lambda: start_finetune(runs, config, out, processes), out)
+    config = FinetuneConfig(model, format, edits, epochs, lr=lr, patience=patience, improved=improved,
+        preference=preference, bf16=bf16, seed=seed)
+    with _guarded(out): start_finetune(runs, config, out, processes)
 
-# %% ../nbs/06_cli.ipynb #197fb733
-@call_parse
-def elm_pipeline(
-    scale:str='tiny',            # tiny (a quarter of an hour on two CPU cores), small or paper
-    out:str='runs/pipeline',     # Folder; if it holds the same, unfinished, that goes on
-    model:str='',                # To fine-tune as the mutator; by default the one of the scale
-    generator:str='',             # Model of stage 2: 0.1M to 30M to begin from nothing, or the name of a model; by default the one of the scale
-    algorithm:str='',            # Of stage 3: ppo or rloo; by default the one of the scale
-    ten:str='',                  # Terrain embedding network: codes, resnet or resnet50; by default the one of the scale
-    seed:int=0,                  # Of all random numbers
-    processes:int=0              # Processes on this machine; 0 for one on each GPU or core, or for those that torchrun or accelerate has started
-):
-    "Go through all three stages, and write a page of results"
+# %% ../nbs/06_cli.ipynb #b1c48c2b
+def _scaled(scale, seed, model, generator, algorithm, ten):
+    "The numbers of a scale, with what is asked for instead"
     if scale not in SCALES: raise RunError(f'unknown scale {scale!r}; there are {", ".join(SCALES)}')
     config = replace(SCALES[scale], seed=seed)
     if model: config = replace(config, finetune=replace(config.finetune, model=model))
     if generator: config = replace(config, generator=replace(config.generator, model=generator))
     if algorithm: config = replace(config, reinforce=replace(config.reinforce, algorithm=algorithm))
     if ten: config = replace(config, ten=ten)
-    _guarded(lambda: pipeline(config, out, processes), out)
-    _guarded(lambda: _write_page(out), out)
+    return config
 
-# %% ../nbs/06_cli.ipynb #1d7fd867
-def _way_on(folder):
-    if (Path(folder)/'checkpoint.pt').exists(): return f'everything up to the last checkpoint is safe in {folder}; the same command goes on'
-    if not (Path(folder)/'config.json').exists(): return 'nothing was logged yet'
-    return f'everything up to the last full iteration is safe in {folder}; go on with: elm resume {folder}'
+# %% ../nbs/06_cli.ipynb #197fb733
+@call_parse
+def elm_pipeline(
+    scale:str='tiny',            # tiny (a quarter of an hour on two CPU cores), small or paper
+    out:str='runs/pipeline',     # Folder; if it holds the same, unfinished, that goes on
+    model:str='',                # To fine-tune as the mutator; by default of the scale
+    generator:str='',            # Model of stage 2: 0.1M to 30M, new, or a model's name; by default of the scale
+    algorithm:str='',            # Of stage 3: ppo or rloo; by default of the scale
+    ten:str='',                  # Terrain embedding: codes, resnet or resnet50; by default of the scale
+    seed:int=0,                  # Of all random numbers
+    processes:int=0              # Processes here; 0 for one on each GPU or core, or those that torchrun has started
+):
+    "Go through all three stages, and write a page of results"
+    config = _scaled(scale, seed, model, generator, algorithm, ten)
+    with _guarded(out):
+        pipeline(config, out, processes)
+        _write_page(out)
 
-def _guarded(action, folder):
-    "Do something with a run; a stop by the user says how to go on"
-    try: action()
-    except (OSError, sqlite3.Error) as error: raise RunError(f'{folder}: {error}; {_way_on(folder)}') from error
-    except KeyboardInterrupt:
-        print(f'\nStopped; {_way_on(folder)}', file=sys.stderr)
-        raise SystemExit(130) from None
+# %% ../nbs/06_cli.ipynb #df360e07
+COMMANDS = {
+    'evolve': elm_evolve,
+    'resume': elm_resume,
+    'show': elm_show,
+    'pretrain': elm_pretrain,
+    'finetune': elm_finetune,
+    'pipeline': elm_pipeline}
 
-def _write_page(folder):
-    if not is_first_process(): return
-    if is_pipeline(folder): html = pipeline_report(folder)
-    else:
-        with Run(folder) as run:
-            if 'domain' not in run.config: raise RunError(f'{folder} names no domain, so it was not made by elm evolve; use elm_nb.report.run_report from Python')
-            html = run_report(run, find_domain(run.config['domain']))
-    file = (Path(folder)/'index.html').absolute()
-    write_whole(file, html)
-    print(f'The results are in {file.as_uri()}')
+# %% ../nbs/06_cli.ipynb #6908ca17
+def _usage():
+    commands = '\n'.join(f'  elm {name:8} {command.__doc__}' for name,command in COMMANDS.items())
+    return f'usage: elm COMMAND [options]\n\n{commands}\n\n' \
+        'elm COMMAND --help lists the options; elm --version says the version.'
 
-COMMANDS = {'evolve': elm_evolve, 'resume': elm_resume, 'show': elm_show, 'pretrain': elm_pretrain, 'finetune': elm_finetune, 'pipeline': elm_pipeline}
-
+# %% ../nbs/06_cli.ipynb #d77328c6
 def main():
     "The entry point: `elm COMMAND [options]`"
     name = sys.argv[1] if len(sys.argv) > 1 else '--help'
+    if name == '--version': return print(f'elm_nb {__version__}')
     if name not in COMMANDS:
-        print('usage: elm COMMAND [options]\n\n' + '\n'.join(f'  elm {n:8} {c.__doc__}' for n,c in COMMANDS.items()) + '\n\nelm COMMAND --help lists the options.')
+        print(_usage())
         raise SystemExit(0 if name in ('-h', '--help') else f'elm: there is no command {name!r}')
     sys.argv = [f'elm {name}', *sys.argv[2:]]
     sys.path.append(str(Path.cwd())) # for a domain of one's own in this folder

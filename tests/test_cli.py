@@ -10,11 +10,12 @@ from unittest.mock import patch
 
 import pytest
 
+from elm_nb import __version__
 from elm_nb.cli import main
-from elm_nb.sodarace.domain import Sodarace
-from elm_nb.stage1 import EvolveConfig, recorded
 from elm_nb.language.model import SMOLLM2
-from elm_nb.search.run import Run
+from elm_nb.search.run import Run, RunError
+from elm_nb.sodarace.domain import Sodarace
+from elm_nb.stage1 import EvolveConfig, recorded, start
 
 ELM = [sys.executable, '-c', 'from elm_nb.cli import main; main()']
 
@@ -24,6 +25,12 @@ def elm(*arguments):
     with patch('sys.argv', ['elm', *map(str, arguments)]):
         try: main()
         except SystemExit as end: return end.code
+
+
+def genetic(folder, iterations, *more):
+    "A genetic run in one process"
+    options = '--mutator', 'genetic', '--iterations', iterations, '--processes', 1, '--out', folder
+    return elm('evolve', *options, *more)
 
 
 def check(message, *parts):
@@ -43,6 +50,16 @@ def rows(folder):
     (['--children', '0'], ['children is 0', 'at least 1']),
     (['--seed', '-1'], ['seed is -1']),
     (['--top-p', '0'], ['top_p']),
+    (['--temperature', '-1'], ['temperature is -1']),
+    (['--temperature', '0', '--top-p', '0.5'], ['top_p has no effect', 'temperature is 0']),
+    (['--mutator', 'genetic', '--model', SMOLLM2], ['model has no effect', "'genetic'", 'ask for diff']),
+    (['--mutator', 'genetic', '--temperature', '0.7'], ['temperature has no effect', "'genetic'"]),
+    (['--mutator', 'genetic', '--top-p', '0.9'], ['top_p has no effect', "'genetic'"]),
+    (['--mutator', 'genetic', '--format', 'rewrite'], ['format has no effect', "'genetic'"]),
+    (['--mutator', 'genetic', '--examples'], ['examples has no effect', "'genetic'"]),
+    (['--mutator', 'genetic', '--adaptive'], ['adaptive has no effect', "'genetic'"]),
+    (['--mutator', 'genetic', '--bf16'], ['bf16 has no effect', "'genetic'"]),
+    (['--numbers-only'], ['numbers_only has no effect', "'diff'", 'ask for genetic']),
     (['--processes', '-1'], ['processes is -1']),
     (['--domain', 'math:pi'], ['math:pi', 'no domain']),
     (['--domain', ':x'], ["':x'"]),
@@ -56,18 +73,33 @@ def test_bad_options(arguments, parts, tmp_path):
     assert set(tmp_path.rglob('*')) == before # no folder is left behind
 
 
+def test_version(capsys):
+    assert elm('--version') is None
+    assert capsys.readouterr().out == f'elm_nb {__version__}\n'
+
+
+def test_examples_that_a_domain_does_not_have(tmp_path, monkeypatch):
+    (tmp_path/'words.py').write_text(LETTERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = EvolveConfig('words:Letters', 'one', examples=True)
+    with pytest.raises(RunError, match="examples has no effect.*'words:Letters'"):
+        start(config, tmp_path/'run', 1)
+    assert not (tmp_path/'run').exists()
+
+
 def test_damaged_model(tmp_path, monkeypatch):
     monkeypatch.setenv('ELM_NB_CACHE', str(tmp_path))
     folder = tmp_path/SMOLLM2
     folder.mkdir()
     (folder/'model.safetensors').write_bytes(b'half a model')
     (folder/'sha256.json').write_text(json.dumps({'model.safetensors': '0'*64}))
-    check(elm('evolve', '--processes', 1, '--out', tmp_path/'run'), 'model.safetensors', 'is damaged', 'delete')
+    said = elm('evolve', '--processes', 1, '--out', tmp_path/'run')
+    check(said, 'model.safetensors', 'is damaged', 'delete')
 
 
 def test_damaged_run(tmp_path):
     folder = tmp_path/'run'
-    assert elm('evolve', '--mutator', 'genetic', '--iterations', 1, '--processes', 1, '--out', folder) is None
+    assert genetic(folder, 1) is None
     for name in ('config.json', 'run.sqlite'):
         kept = (folder/name).read_bytes()
         (folder/name).write_bytes(b'\xffnonsense'*200)
@@ -78,11 +110,11 @@ def test_damaged_run(tmp_path):
 
 def test_folder_in_use_or_of_another_run(tmp_path):
     config, folder = EvolveConfig(mutator='genetic', iterations=1), tmp_path/'run'
-    with Run(folder, recorded(config, Sodarace()) | {'seed': 9}): pass # nothing evaluated: another configuration may still take over
-    assert elm('evolve', '--mutator', 'genetic', '--iterations', 1, '--processes', 1, '--out', folder) is None
+    with Run(folder, recorded(config, Sodarace()) | {'seed': 9}): pass # empty, so another may take over
+    assert genetic(folder, 1) is None
     with Run(folder, recorded(config, Sodarace())):
-        check(elm('evolve', '--mutator', 'genetic', '--iterations', 1, '--out', folder), str(folder), 'in use by another process')
-    check(elm('evolve', '--mutator', 'genetic', '--iterations', 1, '--seed', 5, '--out', folder), 'seed is 0 there and 5 here')
+        check(genetic(folder, 1), str(folder), 'in use by another process')
+    check(genetic(folder, 1, '--seed', 5), 'seed is 0 there and 5 here')
     (tmp_path/'letters.txt').write_text('mine')
     check(elm('evolve', '--mutator', 'genetic', '--out', tmp_path), 'is not empty')
     assert (tmp_path/'letters.txt').read_text() == 'mine'
@@ -93,7 +125,8 @@ def test_full_disk(processes, tmp_path):
     "A file may not grow beyond 150 kB, as on a disk that is full; afterwards the run goes on"
     command = ['evolve', '--mutator', 'genetic', '--iterations', '12', '--processes', str(processes)]
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, resource.RLIM_INFINITY))
-    full = subprocess.run([*ELM, *command, '--out', tmp_path/'run'], preexec_fn=limit, capture_output=True, text=True)
+    command_there = [*ELM, *command, '--out', tmp_path/'run']
+    full = subprocess.run(command_there, preexec_fn=limit, capture_output=True, text=True)
     assert full.returncode == 1
     last = full.stderr.strip().splitlines()[-1]
     check(last, str(tmp_path/'run'), 'is safe', 'elm resume')
@@ -108,15 +141,18 @@ def test_full_disk(processes, tmp_path):
 @pytest.mark.parametrize('processes', [1, 2])
 def test_ctrl_c(processes, tmp_path):
     folder = tmp_path/'run'
-    process = subprocess.Popen([*ELM, 'evolve', '--mutator', 'genetic', '--iterations', '10000', '--processes', str(processes), '--out', folder],
-        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) # also where the tests run in the background
-    while not (folder/'run.sqlite').exists() or (folder/'run.sqlite').stat().st_size < 100_000: time.sleep(0.1)
+    options = ['--mutator', 'genetic', '--iterations', '10000', '--out', folder, '--processes']
+    process = subprocess.Popen([*ELM, 'evolve', *options, str(processes)], start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) # in the background, too
+    log = folder/'run.sqlite'
+    while not log.exists() or log.stat().st_size < 100_000: time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT) # what a terminal does
     try: _, said = process.communicate(timeout=60)
     finally: process.kill()
     assert process.returncode == 130
-    assert said.strip().splitlines()[-1].endswith(f'go on with: elm resume {folder}') and 'Traceback' not in said
+    assert said.strip().splitlines()[-1].endswith(f'go on with: elm resume {folder}')
+    assert 'Traceback' not in said
     n = len(rows(folder))
     assert n > 1 and (n-1) % 32 == 0
 
@@ -134,8 +170,9 @@ class Letters:
 def test_a_domain_of_ones_own(processes, tmp_path):
     "Ten lines in the current folder, without pictures or worked examples"
     (tmp_path/'letters.py').write_text(LETTERS)
-    options = '--domain letters:Letters --seed-program one --mutator genetic --iterations 4 --out run --processes'.split()
-    done = subprocess.run([*ELM, 'evolve', *options, str(processes)], cwd=tmp_path, capture_output=True, text=True)
+    options = '--domain letters:Letters --seed-program one --mutator genetic --iterations 4 --out run'.split()
+    command = [*ELM, 'evolve', *options, '--processes', str(processes)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert 'x = 1 + 2' in (tmp_path/'run/index.html').read_text() and len(rows(tmp_path/'run')) == 1 + 4*32
 
@@ -147,9 +184,23 @@ def test_a_run_that_elm_did_not_make(config, tmp_path):
     for command in ('show', 'resume'): check(elm(command, tmp_path/'run'), str(tmp_path/'run'))
 
 
+def test_a_run_with_an_option_that_is_gone(tmp_path):
+    "It cannot be gone on with, and its page can still be written"
+    assert genetic(tmp_path/'run', 1) is None
+    file = tmp_path/'run/config.json'
+    whole = file.read_text()
+    wrong = ({'digits': 0.}, 'was not written by this version'), ({'temperature': 0.7}, 'has no effect')
+    for gone,said in wrong:
+        file.write_text(json.dumps(json.loads(whole) | gone))
+        check(elm('resume', tmp_path/'run'), said)
+        assert elm('show', tmp_path/'run') is None
+        file.write_text(whole)
+    assert elm('resume', tmp_path/'run', '--processes', 1) is None
+
+
 def test_page_is_whole_or_old(tmp_path):
     "A disk that is full while the page is written leaves the old page"
-    assert elm('evolve', '--mutator', 'genetic', '--iterations', 2, '--processes', 1, '--out', tmp_path/'run') is None
+    assert genetic(tmp_path/'run', 2) is None
     page = (tmp_path/'run/index.html').read_bytes()
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (len(page)//2, resource.RLIM_INFINITY))
     full = subprocess.run([*ELM, 'show', tmp_path/'run'], preexec_fn=limit, capture_output=True, text=True)
@@ -159,8 +210,8 @@ def test_page_is_whole_or_old(tmp_path):
 
 
 def test_resume_for_longer(tmp_path):
-    assert elm('evolve', '--mutator', 'genetic', '--iterations', 2, '--processes', 1, '--out', tmp_path/'run') is None
+    assert genetic(tmp_path/'run', 2) is None
     check(elm('resume', tmp_path/'run', '--iterations', 1), 'asked for 2 iterations')
     assert elm('resume', tmp_path/'run', '--iterations', 3, '--processes', 1) is None
-    assert elm('evolve', '--mutator', 'genetic', '--iterations', 3, '--processes', 1, '--out', tmp_path/'whole') is None
+    assert genetic(tmp_path/'whole', 3) is None
     assert rows(tmp_path/'run') == rows(tmp_path/'whole')

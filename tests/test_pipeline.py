@@ -3,9 +3,11 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 from test_cli import check, elm
 
-from elm_nb.language.lessons import FinetuneConfig
 from elm_nb.invention.generator import GeneratorConfig
-from elm_nb.language.model import save_tiny_model
-from elm_nb.pipeline import PipelineConfig, pipeline
 from elm_nb.invention.reinforce import ReinforceConfig
-from elm_nb.search.run import Run, RunError
+from elm_nb.language.finetune import FinetuneConfig
+from elm_nb.language.model import save_tiny_model
 from elm_nb.language.training import TrainingError
+from elm_nb.pipeline import PipelineConfig, pipeline
+from elm_nb.report import pipeline_report
+from elm_nb.search.run import Run, RunError
 
 STEPS = ['stage1/genetic-square-0', 'stage1/diff-square-0']
 
@@ -28,8 +31,9 @@ def config(folder):
     "Everything as small as it gets; two micro-batches in each step, so that two processes give the same bits"
     return PipelineConfig(seed_programs=('square',), warmup=8, evolve=2, parents=2, children=6,
         finetune=FinetuneConfig(save_tiny_model(folder/'tiny'), edits=16, longest=2000),
-        generator=GeneratorConfig('0.1M', epochs=4., batch=8, micro_batch=4), samples=16, terrains=('left_wall', 'bumpy'),
-        reinforce=ReinforceConfig(iterations=3, samples=16, epochs=1, batch=8, micro_batch=4), repeats=1, crosswise=4)
+        generator=GeneratorConfig('0.1M', epochs=4., batch=8, micro_batch=4), samples=16,
+        terrains=('left_wall', 'bumpy'), repeats=1, crosswise=4,
+        reinforce=ReinforceConfig(iterations=3, samples=16, epochs=1, batch=8, micro_batch=4))
 
 
 def results(folder):
@@ -37,9 +41,12 @@ def results(folder):
     rows = {}
     for step in STEPS:
         with Run(folder/step) as run: rows[step] = list(run.entries())
-    episodes = [pq.read_table(f).to_pylist() for f in sorted((folder/'stage3'/'seed-0'/'episodes').glob('*.parquet'))]
-    files = ('stage1/finetune/finetune.json', 'stage2/model/generator.json', 'stage2/score.json', 'stage3/seed-0/result.json')
-    return rows, episodes, {f: json.loads((folder/f).read_text()) for f in files}, (folder/'stage2'/'data'/'data'/'train-00000-of-00001.parquet').read_bytes()
+    tables = sorted((folder/'stage3'/'seed-0'/'episodes').glob('*.parquet'))
+    episodes = [pq.read_table(f).to_pylist() for f in tables]
+    files = ('stage1/finetune/finetune.json', 'stage2/model/generator.json', 'stage2/score.json',
+        'stage3/seed-0/result.json')
+    data = (folder/'stage2'/'data'/'data'/'train-00000-of-00001.parquet').read_bytes()
+    return rows, episodes, {f: json.loads((folder/f).read_text()) for f in files}, data
 
 
 @pytest.fixture(scope='module')
@@ -54,9 +61,12 @@ def test_everything_is_there(finished):
     assert [len(r) for r in rows.values()] == [1 + 8*12, 1 + 2*12] and [len(e) for e in episodes] == [16]*3
     assert elm('show', finished/'one') is None
     page = (finished/'one'/'index.html').read_text()
-    assert page.count('<h2>') == 4 and page.count('<img') >= 5 and 'http://' not in page.replace('http://www.w3.org/2000/svg', '')
-    assert (finished/'one'/'stage1'/'diff-square-0'/'index.html').exists() and 'stage1/diff-square-0/index.html' in page
-    assert str(finished) not in page.replace(files['stage2/model/generator.json']['model'], '').replace(str(finished/'tiny'), '')
+    assert pipeline_report(finished/'one').count('<h2>') == 4
+    assert page.count('<h2>') == 4 and page.count('<img') >= 5
+    assert 'http://' not in page.replace('http://www.w3.org/2000/svg', '')
+    assert (finished/'one'/STEPS[1]/'index.html').exists() and f'{STEPS[1]}/index.html' in page
+    named = files['stage2/model/generator.json']['model'], str(finished/'tiny')
+    assert str(finished) not in page.replace(named[0], '').replace(named[1], '')
 
 
 def test_two_processes_give_the_same(finished):
@@ -69,8 +79,8 @@ def test_torchrun(finished):
     folder = finished/'torchrun'
     shutil.copytree(finished/'one', folder)
     shutil.rmtree(folder/'stage3')
-    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2', __file__, finished, folder, '0']
-    subprocess.run(command, check=True, capture_output=True)
+    launcher = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2']
+    subprocess.run([*launcher, __file__, finished, folder, '0'], check=True, capture_output=True)
     assert results(folder) == results(finished/'one')
 
 
@@ -86,11 +96,16 @@ def test_kills(finished):
         try:
             with Run(folder/step) as run: return len(run.history()) >= n
         except RunError: return False
-    moments = [lambda: rows(STEPS[0], 4), lambda: is_there('stage1/finetune/checkpoint.pt'), lambda: rows(STEPS[1], 2),
-        lambda: is_there('stage2/model/checkpoint.pt'), lambda: is_there('stage3/seed-0/episodes/*.parquet', 2)]
-    for moment in moments:
-        process = subprocess.Popen([sys.executable, __file__, finished, folder, '1'], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not moment():
+    moments = [
+        (rows, STEPS[0], 4),
+        (is_there, 'stage1/finetune/checkpoint.pt'),
+        (rows, STEPS[1], 2),
+        (is_there, 'stage2/model/checkpoint.pt'),
+        (is_there, 'stage3/seed-0/episodes/*.parquet', 2)]
+    for reached,*what in moments:
+        process = subprocess.Popen([sys.executable, __file__, finished, folder, '1'], start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not reached(*what):
             assert process.poll() is None, 'it ended before it could be killed'
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGKILL)
@@ -101,24 +116,64 @@ def test_kills(finished):
 
 
 def test_done_is_not_done_again(finished):
-    before = {f: f.stat().st_mtime_ns for f in (finished/'one').rglob('*') if f.suffix in ('.pt', '.safetensors', '.parquet', '.sqlite')}
+    made = '.pt', '.safetensors', '.parquet', '.sqlite'
+    before = {f: f.stat().st_mtime_ns for f in (finished/'one').rglob('*') if f.suffix in made}
     pipeline(config(finished), finished/'one', 1)
     assert {f: f.stat().st_mtime_ns for f in before} == before
 
 
+def stopped_in_its_second_run(finished, folder):
+    "A pipeline that was stopped after the first iteration of the language model"
+    shutil.copytree(finished/'one', folder)
+    for stage in ('stage2', 'stage3'): shutil.rmtree(folder/stage)
+    (folder/'seconds.json').unlink()
+    with closing(sqlite3.connect(folder/STEPS[1]/'run.sqlite')) as db:
+        for table in ('evaluations', 'iterations'): db.execute(f'delete from {table} where iteration > 1')
+        db.commit()
+
+
+def test_resume_of_a_run_inside(finished, tmp_path, monkeypatch):
+    "Its model is found wherever the pipeline lies, its rows are the pipeline's, which goes on after it"
+    folder = tmp_path/'moved'
+    stopped_in_its_second_run(finished, folder)
+    monkeypatch.chdir(tmp_path)
+    assert elm('resume', f'moved/{STEPS[1]}', '--processes', 1) is None
+    whole = results(finished/'one')
+    for step in STEPS:
+        with Run(folder/step) as run: assert list(run.entries()) == whole[0][step]
+    monkeypatch.chdir(folder/STEPS[1])
+    assert elm('resume', '.', '--processes', 1) is None
+    assert elm('resume', folder, '--processes', 1) is None
+    assert results(folder) == whole
+
+
+def test_a_run_inside_is_as_long_as_the_pipeline_says(finished, tmp_path):
+    folder = tmp_path/'part'
+    stopped_in_its_second_run(finished, folder)
+    before = [(folder/step/'config.json').read_text() for step in STEPS]
+    for step in STEPS:
+        said = elm('resume', folder/step, '--iterations', 9)
+        check(said, 'is a part of the pipeline', str(folder), 'iterations')
+    assert [(folder/step/'config.json').read_text() for step in STEPS] == before
+
+
 def test_bad_input(finished, tmp_path):
     asked = config(finished)
-    with pytest.raises(RunError, match='samples is 16 there and 8 here'): pipeline(replace(asked, samples=8), finished/'one', 1)
+    with pytest.raises(RunError, match='samples is 16 there and 8 here'):
+        pipeline(replace(asked, samples=8), finished/'one', 1)
     (tmp_path/'mine.txt').write_text('mine')
     with pytest.raises(RunError, match='is not empty'): pipeline(asked, tmp_path, 1)
-    for wrong, named in ((dict(terrains=('moon',)), 'moon'), (dict(terrains=('flat', 'flat')), 'each once'), (dict(seed_programs=()), 'none'),
-            (dict(evolve=0), 'evolve is 0'), (dict(ten='vit'), 'vit'), (dict(threshold=2.), 'threshold is 2'), (dict(seed=-1), 'seed is -1')):
+    for wrong, named in ((dict(terrains=('moon',)), 'moon'), (dict(terrains=('flat', 'flat')), 'each once'),
+            (dict(seed_programs=()), 'none'), (dict(evolve=0), 'evolve is 0'), (dict(ten='vit'), 'vit'),
+            (dict(threshold=2.), 'threshold is 2'), (dict(seed=-1), 'seed is -1')):
         with pytest.raises(ValueError, match=named): replace(asked, **wrong)
-    for part, wrong in ((FinetuneConfig, dict(edits=1)), (GeneratorConfig, dict(checks=0)), (GeneratorConfig, dict(batch=0)), (ReinforceConfig, dict(scale=0.))):
+    for part, wrong in ((FinetuneConfig, dict(edits=1)), (GeneratorConfig, dict(checks=0)),
+            (GeneratorConfig, dict(batch=0)), (ReinforceConfig, dict(scale=0.))):
         with pytest.raises(TrainingError, match=next(iter(wrong))): part(**wrong)
     elm('evolve', '--mutator', 'genetic', '--iterations', '1', '--processes', '1', '--out', tmp_path/'other')
     before = set((tmp_path/'other').iterdir())
-    with pytest.raises(RunError, match='something else than a pipeline'): pipeline(asked, tmp_path/'other', 1)
+    with pytest.raises(RunError, match='something else than a pipeline'):
+        pipeline(asked, tmp_path/'other', 1)
     assert set((tmp_path/'other').iterdir()) == before and elm('show', tmp_path/'other') is None
     check(elm('pipeline', '--generator', '2M', '--out', tmp_path/'run'), "'2M'")
     check(elm('pipeline', '--scale', 'huge', '--out', tmp_path/'run'), 'huge', 'tiny, small, paper')
@@ -130,7 +185,9 @@ def test_bad_input(finished, tmp_path):
 
 def test_too_few_processes(tmp_path, monkeypatch):
     monkeypatch.setenv('WORLD_SIZE', '1') # as under a launcher that started one
-    check(elm('pipeline', '--processes', '2', '--model', save_tiny_model(tmp_path/'tiny'), '--out', tmp_path/'run'), 'asked for 2 processes, but 1 came up')
+    model = save_tiny_model(tmp_path/'tiny')
+    said = elm('pipeline', '--processes', '2', '--model', model, '--out', tmp_path/'run')
+    check(said, 'asked for 2 processes, but 1 came up')
 
 
 if __name__ == '__main__': pipeline(config(Path(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3]))

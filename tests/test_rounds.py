@@ -8,19 +8,18 @@ import elm_nb.language.training as training_module
 import elm_nb.search.evolve as evolve_module
 import elm_nb.stage1 as stage1_module
 from elm_nb.cli import main
-from elm_nb.sodarace.domain import MESSAGES, Sodarace
-from elm_nb.search.edit import Applied, Proposal
-from elm_nb.search.evolve import evolve
-from elm_nb.stage1 import EvolveConfig, start
-from elm_nb.language.finetune import finetune, start_finetune
-from elm_nb.language.lessons import FinetuneConfig, edits_of
-from elm_nb.search.genetic import GeneticMutator
+from elm_nb.language.finetune import finetune, FinetuneConfig, start_finetune
+from elm_nb.language.lessons import edits_of
 from elm_nb.language.model import ModelError, load_model, save_tiny_model
 from elm_nb.language.mutator import AdaptiveMessages, DiffMutator
-from elm_nb.stage1 import RoundsConfig, resume_rounds, start_rounds
-from elm_nb.report import run_report
-from elm_nb.search.run import Run, RunError, shares
 from elm_nb.language.training import TrainingError, save_checkpoint
+from elm_nb.report import run_report
+from elm_nb.search.edit import Applied, Proposal
+from elm_nb.search.evolve import evolve
+from elm_nb.search.genetic import GeneticMutator
+from elm_nb.search.run import Run, RunError, shares
+from elm_nb.sodarace.domain import MESSAGES, Sodarace
+from elm_nb.stage1 import EvolveConfig, resume_rounds, RoundsConfig, start, start_rounds
 
 
 @pytest.fixture(scope='module')
@@ -45,7 +44,7 @@ class Stopped(Exception): pass
 
 
 def test_rounds_that_were_stopped_are_equal(tmp_path, tiny):
-    "The genetic mutator stands in for the language model, which would have to be a real one to have anything accepted"
+    "The genetic mutator stands in for the language model, of whose edits only those of a real one are accepted"
     config, used = RoundsConfig(model=tiny, iterations=4, finetune=learning(tiny, edits=20)), []
     def mutator(config, *args):
         used.append(config.model)
@@ -62,23 +61,39 @@ def test_rounds_that_were_stopped_are_equal(tmp_path, tiny):
         with patch.object(evolve_module, '_iteration', stopping), pytest.raises(Stopped):
             at = 2
             start_rounds(config, tmp_path/'parts', 1)
-        with patch.object(training_module, 'save_checkpoint', saving), pytest.raises(Stopped): start_rounds(config, tmp_path/'parts', 1)
-        assert rows(tmp_path/'parts')[-1].iteration == 4 and not (tmp_path/'parts/adapters/round-2/adapter').exists()
+        with patch.object(training_module, 'save_checkpoint', saving), pytest.raises(Stopped):
+            start_rounds(config, tmp_path/'parts', 1)
+        assert rows(tmp_path/'parts')[-1].iteration == 4
+        assert not (tmp_path/'parts/adapters/round-2/adapter').exists()
         for at in (5, 7):
-            with patch.object(evolve_module, '_iteration', stopping), pytest.raises(Stopped): start_rounds(config, tmp_path/'parts', 1)
+            with patch.object(evolve_module, '_iteration', stopping), pytest.raises(Stopped):
+                start_rounds(config, tmp_path/'parts', 1)
         start_rounds(config, tmp_path/'parts', 1)
         assert rows(tmp_path/'parts') == rows(tmp_path/'whole')
         assert used[:2] == [tiny, str(tmp_path/'whole/adapters/round-2/adapter')]
-        weights = [(tmp_path/name/'adapters/round-2/adapter/adapter_model.safetensors').read_bytes() for name in ('whole', 'parts')]
-        assert weights[0] == weights[1]
+        weights = 'adapters/round-2/adapter/adapter_model.safetensors'
+        assert (tmp_path/'whole'/weights).read_bytes() == (tmp_path/'parts'/weights).read_bytes()
         learned = json.loads((tmp_path/'whole/adapters/round-2/finetune.json').read_text())['counts']['found']
-        assert learned == len({(e.parent, e.program) for e in rows(tmp_path/'whole') if e.accepted and 0 < e.iteration <= 4})
+        first = [e for e in rows(tmp_path/'whole') if e.accepted and 0 < e.iteration <= 4]
+        assert learned == len({(e.parent, e.program) for e in first})
         with Run(tmp_path/'whole') as run: page = run_report(run, Sodarace(), gallery=1, played=1)
-        for name,found in (('round 2', [e for e in rows(tmp_path/'whole') if e.iteration > 4]), ('whole run', rows(tmp_path/'whole'))):
-            assert f'<td>{name}</td>' in page and f'<td>{shares(found)["accepted"]:.1%}</td>' in page.split(f'<td>{name}</td>')[1].split('</tr>')[0]
+        whole = rows(tmp_path/'whole')
+        for name,found in (('round 2', [e for e in whole if e.iteration > 4]), ('whole run', whole)):
+            assert f'<td>{name}</td>' in page
+            row = page.split(f'<td>{name}</td>')[1].split('</tr>')[0]
+            assert f'<td>{shares(found)["accepted"]:.1%}</td>' in row
         resume_rounds(tmp_path/'whole', 3, 1)
         assert rows(tmp_path/'whole')[-1].iteration == 12 and (tmp_path/'whole/adapters/round-3/adapter').exists()
-        with pytest.raises(RunError, match='asked for 3 rounds; more can be asked for, not 2'): resume_rounds(tmp_path/'whole', 2, 1)
+        with pytest.raises(RunError, match='asked for 3 rounds; more can be asked for, not 2'):
+            resume_rounds(tmp_path/'whole', 2, 1)
+
+
+def test_options_of_training_that_would_have_no_effect(tiny):
+    "Model, format and arithmetic of the training are those of the run"
+    for wrong in (dict(model='another'), dict(format='rewrite'), dict(bf16=True)):
+        with pytest.raises(RunError, match=f'finetune.{next(iter(wrong))} has no effect'):
+            RoundsConfig(model=tiny, finetune=FinetuneConfig(**wrong))
+    RoundsConfig(model=tiny, bf16=True, finetune=FinetuneConfig(tiny, bf16=True))
 
 
 class Late:
@@ -98,26 +113,31 @@ def test_a_round_that_began_without_lessons_stays_so(tmp_path, tiny):
         return iterate(iteration, *args)
     with patch.object(stage1_module, 'make_mutator', mutator):
         start_rounds(config, tmp_path/'whole', 1)
-        with patch.object(evolve_module, '_iteration', stopping), pytest.raises(Stopped): start_rounds(config, tmp_path/'parts', 1)
+        with patch.object(evolve_module, '_iteration', stopping), pytest.raises(Stopped):
+            start_rounds(config, tmp_path/'parts', 1)
         assert sum(e.accepted for e in rows(tmp_path/'parts')) > 5 # by now there would be something to learn from
         start_rounds(config, tmp_path/'parts', 1)
     assert rows(tmp_path/'parts') == rows(tmp_path/'whole') and set(used) == {tiny}
 
 
 def test_two_processes_give_the_same_rows(tmp_path, tiny):
-    for n in (1, 2): start_rounds(RoundsConfig(model=tiny, iterations=1, parents=2, children=3), tmp_path/f'{n}', n)
+    config = RoundsConfig(model=tiny, iterations=1, parents=2, children=3)
+    for n in (1, 2): start_rounds(config, tmp_path/f'{n}', n)
     assert rows(tmp_path/'1') == rows(tmp_path/'2') and len(rows(tmp_path/'1')) == 13
 
 
 def test_what_is_learned_from(tmp_path, tiny, genetic):
     with Run(genetic) as run:
-        new, improved, rejected = (edits_of(run, verdicts) for verdicts in (('new',), ('improved',), ('rejected', '')))
+        new, improved, rejected = (edits_of(run, which) for which in (('new',), ('improved',), ('rejected', '')))
         entries = list(run.entries())
-    assert len(new) + len(improved) == sum(e.accepted for e in entries) - 1 and len(rejected) == sum(e.changed and not e.accepted for e in entries)
+    assert len(new) + len(improved) == sum(e.accepted for e in entries) - 1
+    assert len(rejected) == sum(e.changed and not e.accepted for e in entries)
     counts, _ = finetune([genetic], MESSAGES, learning(tiny, improved=0.), tmp_path/'new')
     assert counts['found'] == len(set(new)) < len({*new, *improved})
-    counts, log = finetune([genetic], MESSAGES, learning(tiny, preference=0.1, edits=1000, epochs=3), tmp_path/'pairs')
-    assert counts['found'] == sum(n for reason,n in counts.items() if reason != 'found') and counts['used'] > 5
+    pairs = learning(tiny, preference=0.1, edits=1000, epochs=3)
+    counts, log = finetune([genetic], MESSAGES, pairs, tmp_path/'pairs')
+    assert counts['found'] == sum(n for reason,n in counts.items() if reason != 'found')
+    assert counts['used'] > 5
     checks = [l.held_out for l in log if l.held_out is not None]
     assert checks[-1] < checks[0]
 
@@ -130,13 +150,17 @@ def test_the_command(tmp_path, tiny, genetic):
 
 def test_runs_that_cannot_teach(tmp_path, tiny, genetic):
     with pytest.raises(RunError, match='no run'): start_finetune([], learning(tiny), tmp_path/'out', 1)
-    with pytest.raises(RunError, match='not the folder of a run'): start_finetune([tmp_path], learning(tiny), tmp_path/'out', 1)
+    with pytest.raises(RunError, match='not the folder of a run'):
+        start_finetune([tmp_path], learning(tiny), tmp_path/'out', 1)
     with Run(tmp_path/'other', {'domain': 'letters:domain'}): pass
-    with pytest.raises(RunError, match='of one domain'): start_finetune([genetic, tmp_path/'other'], learning(tiny), tmp_path/'out', 1)
-    with pytest.raises(ModelError, match="in the format 'infill'"): start_finetune([genetic], FinetuneConfig(format='unified'), tmp_path/'out', 1)
+    with pytest.raises(RunError, match='of one domain'):
+        start_finetune([genetic, tmp_path/'other'], learning(tiny), tmp_path/'out', 1)
+    with pytest.raises(ModelError, match="in the format 'infill'"):
+        start_finetune([genetic], FinetuneConfig(format='unified'), tmp_path/'out', 1)
     with pytest.raises(TrainingError, match='improved is 1.5'): learning(tiny, improved=1.5)
     start(EvolveConfig(mutator='genetic', iterations=1, parents=1, children=1, seed=1), tmp_path/'empty', 1)
-    with pytest.raises(TrainingError, match='too few edits'): start_finetune([tmp_path/'empty'], learning(tiny), tmp_path/'out', 1)
+    with pytest.raises(TrainingError, match='too few edits'):
+        start_finetune([tmp_path/'empty'], learning(tiny), tmp_path/'out', 1)
 
 
 def test_adaptive_messages_go_on_where_they_were(tmp_path, tiny):
@@ -144,7 +168,8 @@ def test_adaptive_messages_go_on_where_they_were(tmp_path, tiny):
     def run(folder, *iterations):
         for n in iterations:
             mutator = DiffMutator(load_model(tiny), AdaptiveMessages(MESSAGES, memory=2.))
-            with Run(folder, {'seed': 0}) as run: evolve(sodarace, mutator, sodarace.seeds['square'], n, 1, 4, run=run)
+            with Run(folder, {'seed': 0}) as run:
+                evolve(sodarace, mutator, sodarace.seeds['square'], n, 1, 4, run=run)
         return rows(folder), dict(mutator.messages)
     whole = run(tmp_path/'whole', 6)
     assert run(tmp_path/'parts', 3, 6) == whole
