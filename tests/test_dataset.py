@@ -156,6 +156,8 @@ def test_named_errors(two, tmp_path):
     with pytest.raises(DatasetError, match='lists'): distill(two, leave_out='radial')
     with pytest.raises(RunError, match='no config.json'): distill([tmp_path])
     with pytest.raises(DatasetError, match="unknown method 'best'"): distill(two, 'best')
+    with pytest.raises(DatasetError, match="threshold has no effect with method='final'"): distill(two, 'final', threshold=0.8)
+    assert distill(two, 'final', threshold=0.5) == distill(two, 'final')
     for threshold in 0, -1, 1.01, math.nan:
         with pytest.raises(DatasetError, match='threshold is'): distill(two, threshold=threshold)
     for share in 0, 1, -0.1:

@@ -1,5 +1,6 @@
 "Training, adapters and policies where the pages do not look: several processes, several architectures, adapters in stages 2 and 3, bad input"
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -149,7 +150,7 @@ def test_longer_programs_are_counted(tmp_path):
 
 
 def test_score_counts():
-    known, samples = ['x = 1', 'x = 2'], ['x=1', 'x = 3', 'x = 3', 'not a program (']
+    known, samples = ['x = 1', 'x = 5'], ['x=1', 'x = 3', 'x = 3', 'not a program (']
 
     class Picky(Lengths):
         def evaluate(self, program): return Evaluation('syntax_error') if '(' in program else super().evaluate(program)
@@ -157,6 +158,9 @@ def test_score_counts():
     assert (ours.valid, ours.novel, ours.unique) == (0.75, 0.5, 2)
     assert (theirs.valid, theirs.novel, theirs.unique, theirs.best) == (1, 0, 2, 5)
     assert ours.niches == len({len(s)//5 for s in samples[:3]}) and ours.qd_score == 3 + 5
+    held_out = ['x = 3', 'x = 4']
+    ours, _ = compare_with_data(samples, dataset(known, held_out), Picky())
+    assert (ours.valid, ours.novel, ours.unique) == (0.75, 0, 2) # what was held out is known, too
 
 
 def test_gae_knows_where_an_episode_ends():
@@ -166,20 +170,20 @@ def test_gae_knows_where_an_episode_ends():
     pad = lambda rows: pad_sequence([torch.tensor(r) for r in rows], batch_first=True)
     found = gae(pad(rewards), pad(values), pad([np.ones(n) for n in lengths]) > 0, gamma, lam)
     for row, r, v, n in zip(found, rewards, values, lengths):
-        surprise = r + gamma*np.append(v[1:], 0) - v
-        for t in range(n): assert abs(row[t] - sum((gamma*lam)**k*surprise[t+k] for k in range(n-t))) < 1e-6
+        td_errors = r + gamma*np.append(v[1:], 0) - v
+        for t in range(n): assert abs(row[t] - sum((gamma*lam)**k*td_errors[t+k] for k in range(n-t))) < 1e-6
         assert not row[n:].any()
 
 
 @pytest.mark.parametrize('algorithm', ['ppo', 'rloo'])
-def test_where_the_reward_and_the_price_of_distance_go(algorithm):
+def test_where_the_reward_and_the_kl_penalty_go(algorithm):
     "Two episodes by hand: the reward comes with the last token, and every token pays for being likelier than stage 2 finds it"
     old, reference, earned, kl = ((-1., -2.), (-1.,)), ((-1.5, -1.), (-3.,)), (2., 1.), 0.1
     episodes = [Episode(0, '', tuple(range(1, 1+len(o))), o, 'ok', 0., '', e) for o, e in zip(old, earned)]
     tokenizer = SimpleNamespace(get_vocab=lambda: ['<|endoftext|>'], convert_tokens_to_ids=lambda t: 0)
     known = lambda texts, first: pad_sequence([torch.tensor(reference[len(t) == 2]) for t in texts], batch_first=True)
     model = SimpleNamespace(tokenizer=tokenizer, log_probabilities=known)
-    config = ReinforceConfig(algorithm, kl=kl, lam=1., gamma=1.)
+    config = ReinforceConfig(algorithm, kl=kl, **({'lam': 1., 'gamma': 1.} if algorithm == 'ppo' else {}))
     found = _experience(episodes, model, lambda terrains, texts: torch.zeros(len(texts), 2), [flat()], config, processes_now())
     paid = [[-kl*(o - r) for o, r in zip(*rows)] for rows in zip(old, reference)]
     totals = [sum(p) + e for p, e in zip(paid, earned)]
@@ -236,8 +240,59 @@ def test_a_model_filled_to_its_context_can_still_write(tmp_path):
     assert len(make_policy(generator, [flat()], tokens=4).invent(flat(), 1)) == 1
 
 
+@pytest.mark.parametrize('ten', ['codes', 'resnet'])
+def test_a_saved_policy_knows_terrains_by_their_fingerprints(ten, tmp_path):
+    "Equal terrains are the same, whatever they are named and in whatever order; others have no code"
+    generator = Generator(new_model('0.1M', train_tokenizer([SQUARE])), 10)
+    policy = make_policy(generator, [left_wall(), flat(), tunnel()], ten, seed=1)
+    save_policy(policy, tmp_path/'policy')
+    card = json.loads((tmp_path/'policy'/'policy.json').read_text())
+    assert card['terrains'] == ({t.fingerprint: t.name for t in (left_wall(), flat(), tunnel())} if ten == 'codes' else {})
+    again, value = load_policy(tmp_path/'policy')
+    assert value is None
+    renamed = replace(tunnel(), name='low roof')
+    for terrain in (flat(), tunnel(), renamed): assert again.invent(terrain, 3, seed=2) == policy.invent(terrain, 3, seed=2)
+    assert again.invent(renamed, 3, seed=2) == policy.invent(tunnel(), 3, seed=2) != policy.invent(flat(), 3, seed=2)
+    both = again.ten([tunnel(), flat(), renamed])
+    assert torch.equal(both[0], both[2]) and not torch.equal(both[0], both[1])
+    if ten == 'codes':
+        with pytest.raises(ConditionalError, match="'tunnel' with these measures; there are codes for left_wall, flat, tunnel"): again.invent(tunnel(10), 1)
+    else: assert again.invent(tunnel(10), 1)
+
+
+def test_a_policy_of_another_version_or_damaged(tmp_path):
+    generator = Generator(new_model('0.1M', train_tokenizer([SQUARE])), 10)
+    save_policy(make_policy(generator, [flat()]), tmp_path)
+    card = json.loads((tmp_path/'policy.json').read_text())
+    for wrong in ({**card, 'terrains': [['flat', [[[0, 0], [1, 0]]], [-1, 1]]]}, {**card, 'terrains': {}}, {'kind': 'codes'}, []):
+        (tmp_path/'policy.json').write_text(json.dumps(wrong))
+        with pytest.raises(ConditionalError, match='holds no policy that can be used'): load_policy(tmp_path)
+
+
+def test_parameters_of_a_policy_are_a_method():
+    policy = make_policy(Generator(new_model('0.1M', train_tokenizer([SQUARE])), 10), [flat(), tunnel()])
+    assert len(policy.parameters()) == len(list(policy.generator.language_model.model.parameters())) + 1
+
+
+@pytest.mark.parametrize('option', [dict(value_lr=1e-3), dict(value_clip=0.1), dict(gamma=0.9), dict(lam=1.)])
+def test_what_has_no_effect_with_rloo_is_refused(option):
+    name, = option
+    with pytest.raises(TrainingError, match=f'rloo .*change of {name} has no effect'): ReinforceConfig('rloo', **option)
+    assert ReinforceConfig('ppo', **option).with_algorithm('rloo') == ReinforceConfig('rloo')
+    assert ReinforceConfig('rloo', **{name: getattr(ReinforceConfig(), name)}) == ReinforceConfig('rloo')
+
+
+def test_what_has_no_effect_on_a_generator_is_refused():
+    with pytest.raises(GeneratorError, match='rank has no effect .* 0.1M'): GeneratorConfig('0.1M', rank=4)
+    with pytest.raises(GeneratorError, match='vocabulary has no effect .* own tokenizer'): GeneratorConfig('smollm2-135m-instruct', vocabulary=300)
+    assert GeneratorConfig('some/model', rank=0).with_model('1M') == GeneratorConfig('1M')
+    assert GeneratorConfig('1M', vocabulary=300).with_model('some/model') == GeneratorConfig('some/model')
+    assert GeneratorConfig('1M', vocabulary=300).with_model('3M') == GeneratorConfig('3M', vocabulary=300)
+
+
 def test_arguments_of_reinforce():
     generator = Generator(new_model('0.1M', train_tokenizer([SQUARE])), 8)
     policy = make_policy(generator, [flat()])
+    with pytest.raises(TrainingError, match='no use for a value network'): reinforce(policy, ValueNetwork(policy), generator, {flat(): Lengths()}, ReinforceConfig('rloo'))
     with pytest.raises(TrainingError, match='needs a value network'): reinforce(policy, None, generator, {flat(): Lengths()})
     with pytest.raises(TrainingError, match='no terrains'): reinforce(policy, ValueNetwork(policy), generator, {})
