@@ -4,8 +4,11 @@ from configparser import ConfigParser
 from pathlib import Path
 from statistics import median
 
+import elm_nb
 import pytest
 import yaml
+
+from test_house import WINGS
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted(f for f in (ROOT/'nbs').rglob('[!.]*.ipynb') if '.ipynb_checkpoints' not in f.parts)
@@ -70,6 +73,25 @@ def test_what_was_drawn_is_said_in_words(notebook):
         directives = [line.removeprefix('#| ') for line in cell['source'] if line.startswith('#| ')]
         options = [line for line in directives if ':' in line]
         assert yaml.safe_load(''.join(options))['fig-alt']
+
+# What the index says by hand
+
+def index(kind): return '\n'.join(cells(ROOT/'nbs/index.ipynb', kind))
+
+def test_the_index_shows_the_layout_that_is_promised():
+    rows = dict(re.findall(r'^\| `(\w+)/` \|[^|]*\| (.+) \|$', index('markdown'), re.M))
+    assert {wing: set(re.findall(r'`(\w+)`', allowed)) for wing,allowed in rows.items()} == WINGS
+
+def test_the_index_names_every_page_and_what_can_be_imported():
+    linked = set(re.findall(r'\]\(([\w/]+)\.ipynb\)', index('markdown')))
+    assert linked == {name(notebook) for notebook in NOTEBOOKS} - {'index'}
+    told = re.search(r'`from elm_nb import \.\.\.` has (.+?)\. A name', index('markdown'))[1]
+    assert set(re.findall(r'`(\w+)`', told)) <= set(elm_nb.__all__)
+
+def test_the_index_tells_the_gain_that_was_measured():
+    tiny = (ROOT/'nbs/results/02_tiny.ipynb').read_text()
+    measured = re.search(r'The diagonal gain is (-?[\d.]+) units in the mean', tiny)[1]
+    assert float(re.search(r'^INVENTED = (\S+)', index('code'), re.M)[1]) == float(measured)
 
 # The measure of pages: lines that fit a window, cells that fit a screen and hold one idea
 
