@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= runs/tiny
+SITE := https://elm-nb.github.io/elm_nb/
 
 .DEFAULT_GOAL := help
 .PHONY: help elm test readme docs docs-serve clean
@@ -19,7 +20,7 @@ test: $(VENV)/installed-dev ## Run all notebooks and tests
 
 readme: $(VENV)/installed-dev ## Write README.md from nbs/index.ipynb
 	$(BIN)/python -m nbconvert --to markdown --stdout --log-level ERROR --TemplateExporter.extra_template_basedirs=.ci --template readme nbs/index.ipynb \
-		| sed -e 's#](images/#](nbs/images/#g' -e 's#](\([0-9]*[a-z]*_\)\([a-z0-9_]*\)\.ipynb)#](https://elm-nb.github.io/elm_nb/\2.html)#g' > README.md
+		| sed -E -e 's#\]\(images/#](nbs/images/#g' -e 's#\]\((\./)?([a-z]+/)?[0-9]+_([a-z0-9_]+)\.ipynb(\#[^)]*)?\)#]($(SITE)\2\3.html\4)#g' > README.md
 
 docs: $(VENV)/installed-dev ## Write the site into _docs/, without Quarto; formulas come from npm
 	$(BIN)/python .ci/render.py

@@ -10,8 +10,10 @@ here = Path(__file__).parent
 config = ConfigParser(delimiters=['='])
 config.read(here/'settings.ini', encoding='utf-8')
 meta = config['DEFAULT']
-version = literal_eval(search(r'__version__ = (.+)', (here/'elm_nb/__init__.py').read_text(encoding='utf-8'))[1])
-extras = {k.removesuffix('_requirements'): v.split() for k, v in meta.items() if k.endswith('_requirements')}
+package = (here/'elm_nb/__init__.py').read_text(encoding='utf-8')
+version = literal_eval(search(r'__version__ = (.+)', package)[1])
+named = [k for k in meta if k.endswith('_requirements')]
+extras = {k.removesuffix('_requirements'): meta[k].split() for k in named}
 
 setup(
     version=version,
