@@ -13,7 +13,7 @@ import elm_nb.language.training as training
 from elm_nb.sodarace.domain import Sodarace
 from elm_nb.language.lessons import FinetuneConfig, lessons
 from elm_nb.language.pretrain import PretrainConfig, pretrain
-from elm_nb.language.human_edits import Change, Package, changed_lines, describe, mine
+from elm_nb.language.human_edits import Change, DownloadError, Package, changed_lines, describe, mine
 from elm_nb.language.model import ModelError, load_model, save_tiny_model
 from elm_nb.language.training import TrainingError
 
@@ -55,13 +55,15 @@ def no_network():
 def test_mining(tmp_path, no_network):
     for version, code in (('1.0', OLD), ('1.1', NEW), ('2.0', NEW)): release(tmp_path, version, code)
     packages = {'some-pack': Package('MIT', '1.0 1.1 1.5 2.0')}
+    with pytest.raises(DownloadError, match='some-pack==1.5'): mine(packages, bugs=2, parameters=0, folder=tmp_path)
+    assert no_network.call_count == 1 and no_network.call_args[0][0][-1] == 'some-pack==1.5'
+    packages = {'some-pack': Package('MIT', '1.0 1.1 2.0')}
     found = mine(packages, bugs=2, parameters=0, folder=tmp_path)
     change, = found.human['some-pack']
     assert change.before == 'def area(self, w, h):\n    """The area."""\n    if w < 0:\n        return 0\n    return w * h'
     assert change.message == 'Small change to area function.'
     assert change.after == change.before.replace('w * h', 'w * h + 1').replace('<', '<=')
-    assert found.counts == {'releases': 4, 'releases not to be had': 1, 'functions changed': 3, 'kept out': 1, 'function too long': 1}
-    assert no_network.call_count == 1 and no_network.call_args[0][0][-1] == 'some-pack==1.5'
+    assert found.counts == {'releases': 3, 'functions changed': 3, 'kept out': 1, 'function too long': 1}
     mended, = found.bugs
     assert mended.after == change.after != mended.before and mended.message == 'Fixed bugs.'
     numbers, = mine(packages, bugs=0, parameters=2, folder=tmp_path).parameters
@@ -75,11 +77,28 @@ def test_mining(tmp_path, no_network):
     assert mine(packages, bugs=2, parameters=0, folder=tmp_path) == found
 
 
+def test_a_release_that_cannot_be_had_stops_everything(tmp_path):
+    "Fewer edits would be another training without a word; what was downloaded stays"
+    def download(command, **options):
+        package, version = command[-1].split('==')
+        if version not in offline: release(tmp_path, version, {'1.0': OLD}.get(version, NEW))
+    packages, offline = {'some-pack': Package('MIT', '1.0 1.1 1.5 2.0')}, {'1.1', '1.5'}
+    with patch.object(human_edits.subprocess, 'run', side_effect=download) as pip:
+        with pytest.raises(DownloadError, match='2 of 4 releases cannot be had: some-pack==1.1, some-pack==1.5.*pip download.*some-pack==1.1'):
+            mine(packages, bugs=0, parameters=0, folder=tmp_path)
+        assert sorted(w.name.split('-')[1] for w in tmp_path.glob('*.whl')) == ['1.0', '2.0'] and pip.call_count == 4
+        offline.clear()
+        found = mine(packages, bugs=0, parameters=0, folder=tmp_path)
+        assert found.counts['releases'] == 4 and len(found.human['some-pack']) == 1 and pip.call_count == 6
+
+
 def test_nothing_to_be_had(tmp_path, no_network, tiny):
-    found = mine({'some-pack': Package('MIT', '1.0 1.1')}, folder=tmp_path)
-    assert not found.human and found.counts['releases not to be had'] == 2 and not found.bugs
-    with patch.object(pretrain_module, 'mine', lambda **options: found), pytest.raises(TrainingError, match='none of the releases'):
-        pretrain(PretrainConfig(iterations=0, train=replace(PretrainConfig.train, model=tiny)), tmp_path, 1)
+    "No adapter comes of it, nor edits that a training would go on from"
+    with pytest.raises(DownloadError, match='2 of 2 releases'): mine({'some-pack': Package('MIT', '1.0 1.1')}, folder=tmp_path)
+    config = PretrainConfig(iterations=0, train=replace(PretrainConfig.train, model=tiny))
+    with patch.object(human_edits, 'cache_folder', lambda: tmp_path), pytest.raises(DownloadError, match='153 of 153 releases.*and 143 more'):
+        pretrain(config, tmp_path/'out', 1)
+    assert not (tmp_path/'out/edits.json').exists() and not (tmp_path/'out/adapter').exists()
 
 
 @pytest.mark.parametrize('before, after, message', [

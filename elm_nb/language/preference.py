@@ -19,15 +19,23 @@ from .model import LanguageModel
 from .training import Pack, split_lots, Text
 from ..launch import distributed_map
 
+# %% ../../nbs/language/06_preference.ipynb #d95c4326
+def _objective(pairs, now):
+    "Of each pair, from the log-probabilities of the texts as they are now"
+    reference, lengths = (torch.tensor(values, device=now.device) for values in (pairs.reference, pairs.lengths[::2]))
+    gain = pairs.beta*(now - reference)
+    return F.logsigmoid(gain[::2] - gain[1::2]) + now[::2]/lengths
+
 # %% ../../nbs/language/06_preference.ipynb #976d0c83
 class Pairs(NamedTuple):
     "Pairs of texts in one sequence: better, worse, better, worse, ..."
     pack:Pack
-    lengths:tuple[int,...] # Tokens that count of each text
-    known:tuple[float,...] # Log-probability of each text before training
-    beta:float             # How strongly a pair counts: the lower, the further the model may go
+    lengths:tuple[int,...]     # Tokens in the loss mask of each text
+    reference:tuple[float,...] # Log-probability of each text before training
+    beta:float                 # How strongly a pair counts: the lower, the further the model may go
 
-    def __repr__(self): return f'Pairs({self.pack}, {self.lengths}, {self.beta})' # by which a checkpoint knows its data; the last bits of `known` vary with the machine
+    def __repr__(self): # by which a checkpoint knows its data; the last bits of `reference` vary with the machine
+        return f'Pairs({self.pack}, {self.lengths}, {self.beta})'
 
     @property
     def tokens(self)->tuple[int,...]: # Of all texts
@@ -35,29 +43,26 @@ class Pairs(NamedTuple):
         return self.pack.tokens
 
     @property
-    def counted(self)->int: # Pairs
-        "How much counts"
+    def loss_terms(self)->int: # Pairs
+        "How many pairs there are"
         return len(self.lengths)//2
 
     def of_texts(self,
         language_model:LanguageModel
     )->torch.Tensor: # (texts,)
         "Log-probability of each text"
-        return torch.stack([part.sum() for part in Pack.log_probabilities(language_model, [self.pack]).split(self.lengths)])
+        tokens = Pack.objective(language_model, [self.pack])
+        return torch.stack([text.sum() for text in tokens.split(self.lengths)])
 
     @staticmethod
-    def log_probabilities(
+    def objective(
         language_model:LanguageModel,
-        lots:Sequence[Self]
+        packs:Sequence[Self]
     )->torch.Tensor: # (pairs,)
-        "How likely is it that the better text is preferred? To which the mean of its own tokens is added"
-        found = []
-        for lot in lots:
-            now = lot.of_texts(language_model)
-            gain = lot.beta*(now - torch.tensor(lot.known, device=now.device))
-            found.append(F.logsigmoid(gain[::2] - gain[1::2]) + now[::2]/torch.tensor(lot.lengths[::2], device=now.device))
-        return torch.cat(found)
+        "What is to be as large as possible: minus the loss of each pair"
+        return torch.cat([_objective(pairs, pairs.of_texts(language_model)) for pairs in packs])
 
+# %% ../../nbs/language/06_preference.ipynb #da2c79a2
 @torch.no_grad()
 def pack_pairs(
     language_model:LanguageModel,      # Before training
@@ -67,6 +72,7 @@ def pack_pairs(
     accelerator:Accelerator
 )->list[Pairs]:
     "Put pairs into as few sequences as their order allows"
-    lots = [Pairs(Pack.of(part), tuple(text.counted for text in part), (), beta) for part in split_lots(pairs, size)]
-    known = distributed_map(lambda lot: tuple(lot.of_texts(language_model).tolist()), lots, accelerator)
-    return [lot._replace(known=k) for lot,k in zip(lots, known)]
+    packs = [Pairs(Pack.of(part), tuple(t.loss_terms for t in part), (), beta) for part in split_lots(pairs, size)]
+    def log_probabilities(pairs): return tuple(pairs.of_texts(language_model).tolist())
+    reference = distributed_map(log_probabilities, packs, accelerator)
+    return [pairs._replace(reference=known) for pairs,known in zip(packs, reference)]

@@ -9,6 +9,7 @@ __all__ = ['PretrainConfig', 'run_pretrain', 'pretrain']
 
 # %% ../../nbs/language/09_pretrain.ipynb #8f02e0fd
 import json
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,13 +17,13 @@ from pathlib import Path
 import numpy as np
 from accelerate import Accelerator
 
-from .finetune import train_mutator
+from .finetune import FinetuneConfig, train_mutator
 from .human_edits import PACKAGES, Change, describe, mine, Mined
-from .lessons import _all_edits, FinetuneConfig
+from .lessons import edits_of_runs
 from .model import SMOLLM2, find_model
 from .training import check_numbers, Logged, TrainingError
 from ..launch import count_processes, launch
-from ..search.domain import find_domain, seed_program
+from ..search.domain import Domain, find_domain, seed_program
 from ..search.evolve import evolve
 from ..search.genetic import GeneticMutator
 from ..search.run import differences, Run, write_whole
@@ -38,95 +39,130 @@ class PretrainConfig:
     bugs:int=300        # Functions with a bug, to be mended
     misspelled:int=0    # Functions with misspelled names, to be mended
     parameters:int=300  # Functions with another number
-    iterations:int=150  # Of a genetic run from each seed program, whose accepted edits are learned, too; each is 32 children of two parents
-    domain_edits:int=3000 # Accepted edits, at most, those of programs with many of them first
+    iterations:int=150  # Of a genetic run from each seed program; each is 32 children of two parents
+    domain_edits:int=3000 # Accepted edits of those runs, at most, those of programs with many of them first
     train:FinetuneConfig=FinetuneConfig(SMOLLM2, edits=10**9, longest=768, held_out=0.03, lr=1e-3)
 
     def __post_init__(self):
         check_numbers(self, dict(human=0, per_package=1, bugs=0, misspelled=0, parameters=0, iterations=0, domain_edits=0))
+        idle = {'train.preference': self.train.preference, 'train.improved': self.train.improved != FinetuneConfig.improved}
+        if not self.human: idle['per_package'] = self.per_package != PretrainConfig.per_package
+        if not self.iterations: idle['domain_edits'] = self.domain_edits != PretrainConfig.domain_edits
+        for name,asked in idle.items():
+            if asked: raise TrainingError(f'{name} would have no effect on what is asked for; leave it as it is')
 
 # %% ../../nbs/language/09_pretrain.ipynb #05633c44
+def _genetic_runs(config, folder:Path, domain:Domain, accelerator)->list[Path]:
+    "Runs from each seed program; gives their folders"
+    if not config.iterations: return []
+    for name in domain.seeds:
+        settings = {'domain': config.domain, 'seed_program': name, 'mutator': 'genetic', 'iterations': config.iterations,
+            'parents': 2, 'children': 32, 'seed': config.train.seed}
+        with Run(folder/name, settings) if accelerator.is_main_process else nullcontext() as run:
+            evolve(domain, GeneticMutator(), seed_program(domain, name), config.iterations, 2, 32, config.train.seed, run)
+    return [folder/name for name in domain.seeds]
+
+def _domain_edits(config, runs:Sequence[Path], domain:Domain)->list[Change]:
+    "What the runs accepted, edits of one program next to each other, those with the most first"
+    by_program = {}
+    for change in dict.fromkeys(edits_of_runs(runs)):
+        said = describe(change.before, change.after, config.function)
+        change = change._replace(message=said if said in domain.messages else '')
+        by_program.setdefault(change.before, []).append(change)
+    programs = sorted(by_program.values(), key=len, reverse=True)
+    return [change for changes in programs for change in changes][:config.domain_edits]
+
+# %% ../../nbs/language/09_pretrain.ipynb #8cd80ee3
 def _some(changes, n, rng): return [changes[i] for i in rng.permutation(len(changes))[:n]]
 
-def _genetic_runs(config, folder, domain, accelerator):
-    "Runs from each seed program"
-    outs = [folder/name for name in (domain.seeds if config.iterations else ())]
-    for out in outs:
-        settings = {'domain': config.domain, 'seed_program': out.name, 'mutator': 'genetic', 'iterations': config.iterations,
-            'parents': 2, 'children': 32, 'seed': config.train.seed}
-        with Run(out, settings) if accelerator.is_main_process else nullcontext() as run:
-            evolve(domain, GeneticMutator(), seed_program(domain, out.name), config.iterations, 2, 32, config.train.seed, run)
-    return outs
+def _mined(config)->Mined:
+    "Edits of functions, if any are asked for"
+    if not (config.human or config.bugs or config.misspelled or config.parameters): return Mined({}, [], [], [], {})
+    return mine(bugs=config.bugs, parameters=config.parameters, misspelled=config.misspelled, seed=config.train.seed)
 
-def _collect(config, runs, domain):
+def _collect(config, runs:Sequence[Path], domain:Domain)->dict:
     "Edits to learn from, and where they come from"
-    rng, mined = np.random.default_rng([config.train.seed, 1]), Mined({}, [], [], [], {})
-    if config.human or config.bugs or config.misspelled or config.parameters:
-        mined = mine(bugs=config.bugs, parameters=config.parameters, misspelled=config.misspelled, seed=config.train.seed)
-        if not mined.human: raise TrainingError('none of the releases could be had; see whether pip reaches its index, or ask for nothing that is made of them '
-            '(human edits, bugs, misspelled names, parameters)')
-    by_program = {}
-    for change in dict.fromkeys(_all_edits(runs)):
-        said = describe(change.before, change.after, config.function)
-        by_program.setdefault(change.before, []).append(change._replace(message=said if said in domain.messages else ''))
-    own = [c for changes in sorted(by_program.values(), key=len, reverse=True) for c in changes]
+    mined = _mined(config)
+    rng = np.random.default_rng([config.train.seed, 1])
     human = [c for changes in mined.human.values() for c in _some(changes, config.per_package, rng)]
-    kinds = {'human edits': _some(human, config.human, rng), 'bugs': mined.bugs, 'misspelled names': mined.misspelled, 'numbers': mined.parameters,
-        f'accepted edits of {config.domain} programs': own[:config.domain_edits]}
-    card = {'edits by kind': {k: len(v) for k,v in kinds.items()}, 'mined': mined.counts, 'packages': {name: PACKAGES[name].licence for name in mined.human},
-        'evaluations': 64*config.iterations*len(runs)}
+    kinds = {'human edits': _some(human, config.human, rng), 'bugs': mined.bugs, 'misspelled names': mined.misspelled,
+        'numbers': mined.parameters, f'accepted edits of {config.domain} programs': _domain_edits(config, runs, domain)}
+    card = {'edits by kind': {kind: len(changes) for kind,changes in kinds.items()}, 'mined': mined.counts,
+        'packages': {name: PACKAGES[name].licence for name in mined.human}, 'evaluations': 64*config.iterations*len(runs)}
     return {'changes': [c for changes in kinds.values() for c in changes], 'card': card}
 
 # %% ../../nbs/language/09_pretrain.ipynb #008f0c0c
-_card = """# An adapter for editing programs
+_CARD = """# An adapter for editing programs
 
 LoRA weights for {base}, trained{further} on edits by `elm pretrain`, with the settings in card.json. Licence: Apache-2.0, as that of elm_nb.
 
 - Edits: {edits}. Of these, {used} were learned, in {packs} packs of about {size} tokens, and {held_out} held out.
 - Left out: {elsewhere} that are not of the form `{format}`, and {too_long} that are too long.
 - Genetic runs had accepted the edits of programs of the domain, in {evaluations} evaluations.
-- Functions come from {packages}. {missing} releases could not be had.
-- Training: {steps} steps, with the loss on {tokens} tokens. Loss on held-out programs: {first:.3f} nats per token after {first_step} steps, {last:.3f} at the end{kept}.
+- Functions come from {packages}.
+- Training: {steps} steps, with the loss on {tokens} tokens. {losses}
 """
 
-def _write_card(folder):
-    "Say beside an adapter what it was trained on"
-    card, base = (json.loads((folder/name).read_text()) for name in ('finetune.json', 'adapter/base.json'))
+# %% ../../nbs/language/09_pretrain.ipynb #1f015261
+def _losses(log:Sequence[Logged], patience:int)->str:
+    "How the training went, in a sentence"
+    checks = [l for l in log if l.held_out is not None]
+    first, last, best = checks[0], checks[-1], min(l.held_out for l in checks)
+    said = (f'Loss on held-out programs: {first.held_out:.3f} nats per token after {first.step} steps, '
+        f'{last.held_out:.3f} at the end')
+    if patience and last.held_out > best: said += f', {best:.3f} where it was best, which is what was saved'
+    return said + '.'
+
+def _card_text(card:dict, base:str)->str:
+    "The card of an adapter for the model `base`"
     config, counts, log = card['config'], card['counts'], [Logged(*row) for row in card['log']]
-    checks, best = [l for l in log if l.held_out is not None], min(l.held_out for l in log if l.held_out is not None)
-    kept = f', {best:.3f} where it was best, which is what was kept' if config['patience'] and checks[-1].held_out > best else ''
-    text = _card.format(base=base['model'], further='' if config['model'] == base['model'] else f', from {config["model"]} on,', format=config['format'],
-        edits=', '.join(f'{n} {kind}' for kind,n in card['edits by kind'].items()), used=counts['used'], packs=card['packs'], size=config['pack'],
-        held_out=counts['held out'], elsewhere=counts['no such form'], too_long=counts['too long'], evaluations=card['evaluations'],
-        packages=', '.join(f'{name} ({licence})' for name,licence in card['packages'].items()) or 'nowhere', missing=card['mined'].get('releases not to be had', 0),
-        steps=len(log), tokens=log[-1].tokens, first=checks[0].held_out, first_step=checks[0].step, last=checks[-1].held_out, kept=kept)
-    write_whole(folder/'adapter'/'README.md', text)
+    packages = ', '.join(f'{name} ({licence})' for name,licence in card['packages'].items())
+    return _CARD.format(base=base, further='' if config['model'] == base else f', from {config["model"]} on,',
+        format=config['format'], edits=', '.join(f'{n} {kind}' for kind,n in card['edits by kind'].items()),
+        used=counts['used'], packs=card['packs'], size=config['pack'], held_out=counts['held out'],
+        elsewhere=counts['no such form'], too_long=counts['too long'], evaluations=card['evaluations'],
+        packages=packages or 'nowhere', steps=len(log), tokens=log[-1].tokens, losses=_losses(log, config['patience']))
+
+def _write_card(folder:Path):
+    "Say beside an adapter what it was trained on"
+    card = json.loads((folder/'finetune.json').read_text())
+    base = json.loads((folder/'adapter/base.json').read_text())['model']
+    write_whole(folder/'adapter'/'README.md', _card_text(card, base))
     write_whole(folder/'adapter'/'card.json', json.dumps(card, indent=1) + '\n')
 
 # %% ../../nbs/language/09_pretrain.ipynb #c99ad7a4
+def _collected(config, folder:Path, runs, domain, accelerator)->dict:
+    "Edits to learn from, collected once; in all processes"
+    file = folder/'edits.json'
+    if accelerator.is_main_process and not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(file, json.dumps({'config': asdict(config), **_collect(config, runs, domain)}) + '\n')
+    accelerator.wait_for_everyone()
+    found = json.loads(file.read_text())
+    differ = differences(found['config'], asdict(config))
+    if differ: raise TrainingError(f'{file} was collected for another training: {differ}; choose another folder')
+    return found
+
 def run_pretrain(
     accelerator:Accelerator,
     config:PretrainConfig,
     folder:str
 ):
     "Collect edits and train on them, in the processes that are there; they must see the same files"
-    file, domain = Path(folder)/'edits.json', find_domain(config.domain)
+    domain = find_domain(config.domain)
     runs = _genetic_runs(config, Path(folder)/'runs', domain, accelerator)
-    if accelerator.is_main_process and not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, json.dumps({'config': asdict(config), **_collect(config, runs, domain)}) + '\n')
-    accelerator.wait_for_everyone()
-    found = json.loads(file.read_text())
-    if differ := differences(found['config'], asdict(config)): raise TrainingError(f'{file} was collected for another training: {differ}; choose another folder')
-    card = {'collected': {k: v for k,v in found['config'].items() if k != 'train'}, **found['card']}
-    train_mutator([Change(*c) for c in found['changes']], domain.messages, config.train, folder, accelerator, card)
+    found = _collected(config, Path(folder), runs, domain, accelerator)
+    asked = {name: value for name,value in found['config'].items() if name != 'train'}
+    changes = [Change(*c) for c in found['changes']]
+    train_mutator(changes, domain.messages, config.train, folder, accelerator, {'collected': asked, **found['card']})
     if accelerator.is_main_process: _write_card(Path(folder))
 
+# %% ../../nbs/language/09_pretrain.ipynb #15fab54b
 def pretrain(
     config:PretrainConfig,
     folder,         # For edits, checkpoints and the adapter; if it holds the same training, that goes on
     processes:int=0 # See `count_processes`
 ):
-    "Train the adapter of a mutator that has seen no evolution yet"
+    "Train the adapter of a mutator that has seen no evolution yet; `DownloadError` if a release cannot be had"
     find_model(config.train.model)
     launch(run_pretrain, (config, str(folder)), count_processes(processes))
