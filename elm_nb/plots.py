@@ -49,7 +49,8 @@ def curves(
 )->plt.Figure:
     "Niches, QD score and maximum fitness against evaluations"
     fig, axes = plt.subplots(1, 3, figsize=(11, 3), layout='constrained')
-    for ax,name in zip(axes, ('niches filled', 'QD score', 'max fitness')): ax.set(xlabel='evaluations', ylabel=name)
+    for ax,measure in zip(axes, ('niches filled', 'QD score', 'max fitness')):
+        ax.set(xlabel='evaluations', ylabel=measure)
     for name,(evaluations,*series) in runs.items():
         for ax,y in zip(axes, series): ax.plot(evaluations, y, label=name)
     if len(runs) > 1: axes[0].legend()

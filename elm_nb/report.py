@@ -208,7 +208,7 @@ def _told_of_stage1(warmup, evolved, counts):
         f'the language model was fine-tuned; then it made {after} evaluations itself, '
         'from the same seed programs.')
 
-# %% ../nbs/05_report.ipynb #75888d2f
+# %% ../nbs/05_report.ipynb #31d380d2
 def stage1_report(
     config:PipelineConfig,
     folder:Path # Of the pipeline
@@ -220,10 +220,11 @@ def stage1_report(
     learned = json.loads((folder/'stage1'/'finetune'/'finetune.json').read_text())
     every = warmup + evolved
     series = curves({e.label: tuple(zip(*e.history))[:4] for e in every})
+    alt = 'Niches, QD score and maximum fitness against evaluations, for each run'
     return [('heading', 'Stage 1: evolution'),
         ('text', _told_of_stage1(warmup, evolved, learned['counts'])),
         ('html', table_html(_RUN_COLUMNS, [_run_row(e) for e in every])),
-        ('html', figure_html(series, 'Niches, QD score and maximum fitness against evaluations, for each run')),
+        ('html', figure_html(series, alt)),
         ('html', _links(config, folder)),
         ('subheading', 'The fine-tuning'),
         ('html', figure_html(_losses(learned['log']), 'Loss of the fine-tuning against steps')),

@@ -13,11 +13,10 @@ from elm_nb.sodarace.terrain import TERRAINS, flat, right_wall, tunnel
 from elm_nb.sodarace.walker import InvalidWalker, Muscle, Walker
 
 THREE_SECONDS = SimConfig(duration=3.)
-MiniRacer = pytest.importorskip('py_mini_racer').MiniRacer
 
 def engine_with(walkers, terrains, config):
     "JavaScript that knows the physics and these"
-    engine = MiniRacer()
+    engine = pytest.importorskip('py_mini_racer').MiniRacer() # how a script reads is tested without it, too
     data = json.dumps(_as_data(walkers, terrains, config))
     engine.eval(f'{script("physics.js")} const {{walkers, terrains, config}} = {data};')
     return engine

@@ -249,7 +249,8 @@ def _map_data(exhibits, axes, terrain, config):
     shown = [{'name': name, 'low': low, 'high': high, 'bins': bins} for name,(low,high,bins) in axes.items()]
     ground = [inset(line, config.ground_radius).round(2).tolist() for line in terrain.lines]
     return {'axes': shown, 'fps': exhibits[0].rollout.fps,
-        'ground': ground, 'thickness': 2*config.ground_radius, 'joint_radius': config.joint_radius, 'champions': [_champion(e) for e in exhibits]}
+        'ground': ground, 'thickness': 2*config.ground_radius, 'joint_radius': config.joint_radius,
+        'champions': [_champion(e) for e in exhibits]}
 
 # %% ../../nbs/sodarace/04_show.ipynb #7c1cd1db
 def colors()->dict: # By what they are for
