@@ -2,11 +2,13 @@
 
     python benchmarks/population.py
 
-Genetic programming, 50 iterations of 32 evaluations, from each of the four seed programs on each of the five terrains;
-of every run the best champion and 25 more chosen by chance, and what they do on the terrains and on some relatives of them.
+Genetic programming, 50 iterations of 32 evaluations, from each of the four seed programs on each of the five
+terrains; of every run the best champion and 25 more chosen at random, and what they do on the terrains and on
+some relatives of them.
 Needs the extra `fast`. Takes about five minutes on two cores; the same file comes out each time.
 """
-import gzip, json
+import gzip
+import json
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +23,9 @@ from elm_nb.sodarace.terrain import TERRAINS, bumpy, right_wall, tunnel
 from elm_nb.sodarace.walker import InvalidWalker
 
 OUT = Path(__file__).parent.parent/'elm_nb/data/walkers.json.gz'
-RELATIVES = [replace(family(height=h), name=f'{family.__name__} {h}') for family,sizes in
-    ((right_wall, (5, 10, 15, 20)), (bumpy, (1, 2, 4)), (tunnel, (7, 10, 13, 20))) for h in sizes]
+HEIGHTS = {right_wall: (5, 10, 15, 20), bumpy: (1, 2, 4), tunnel: (7, 10, 13, 20)}
+RELATIVES = [replace(family(height=h), name=f'{family.__name__} {h}')
+    for family,heights in HEIGHTS.items() for h in heights]
 
 
 def outcome(walker, terrain):
@@ -31,6 +34,11 @@ def outcome(walker, terrain):
     except InvalidWalker: return 0., 0., 0. # too wide to start there
     x = rollout.positions[-1, :, 0]
     return round(rollout.distance, 2), round(float(x.min()), 2), round(float(x.max()), 2)
+
+
+def reach(walker):
+    "How high a walker usually reaches while it walks"
+    return round(float(np.median(simulate(walker, fps=10).positions[..., 1].max(axis=1))), 2)
 
 
 def champions(terrain, seed):
@@ -42,16 +50,24 @@ def champions(terrain, seed):
     found = []
     for program in (ranked[i].item.program for i in chosen):
         built = domain.walker(program)
-        if built.status != 'ok': raise RuntimeError(f'a champion ended with {built.status} ({built.detail}) the second time:\n{program}')
+        if built.status != 'ok':
+            ending = f'{built.status} ({built.detail})'
+            raise RuntimeError(f'a champion ended with {ending} the second time:\n{program}')
         walker = built.value
-        found.append({'seed': seed, 'terrain': terrain.name, 'program': program, 'joints': walker.joints, 'muscles': walker.muscles,
-            'top': round(float(np.median(simulate(walker, fps=10).positions[..., 1].max(axis=1))), 2), # how high it reaches while it walks
+        found.append({
+            'seed': seed,
+            'terrain': terrain.name,
+            'program': program,
+            'joints': walker.joints,
+            'muscles': walker.muscles,
+            'top': reach(walker),
             'outcome': {t.name: outcome(walker, t) for t in (*TERRAINS.values(), *RELATIVES)}})
     return found
 
 
 if __name__ == '__main__':
     runs = [(terrain, seed) for terrain in TERRAINS.values() for seed in SEEDS]
-    with ProcessPoolExecutor(2) as pool: population = [walker for run in pool.map(champions, *zip(*runs)) for walker in run]
+    with ProcessPoolExecutor(2) as pool:
+        population = [walker for run in pool.map(champions, *zip(*runs)) for walker in run]
     OUT.write_bytes(gzip.compress(json.dumps(population).encode(), mtime=0))
     print(f'{len(population)} walkers, {OUT.stat().st_size/1000:.0f} kB')

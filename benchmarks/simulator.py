@@ -2,13 +2,15 @@
 
     python benchmarks/simulator.py
 
-Each walker lives through the same 11 seconds on flat ground: one of settling, ten of walking. In every round all variants take
-turns; times are CPU milliseconds of one core and medians over the rounds, ratios are medians of the ratios within a round.
-Wall-clock times of `simulate_many` with one and with two processes are for each walker.
+Each walker lives through the same 11 seconds on flat ground: one of settling, ten of walking. In every
+round all variants take turns; times are CPU milliseconds of one core and medians over the rounds, ratios
+are medians of the ratios within a round. Wall-clock times of `simulate_many` with one and with two
+processes are for each walker.
 """
 import json
 import math
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +27,15 @@ ROUNDS, MANY = 15, 64
 
 
 def naive(walker, config=CONFIG):
-    "Distance on flat ground by the loop that any pymunk user would write: every rest length computed and set in every step"
+    "Distance on flat ground by the plain loop: every rest length computed and set in every step"
     space = pymunk.Space()
-    space.gravity, space.damping, space.iterations = (0, config.gravity), config.damping, config.iterations
-    space.collision_slop, space.collision_bias = config.collision_slop, config.collision_bias
-    ground = pymunk.Segment(space.static_body, (-1000, -config.ground_radius), (1000, -config.ground_radius), config.ground_radius)
+    space.gravity = (0, config.gravity)
+    space.damping = config.damping
+    space.iterations = config.iterations
+    space.collision_slop = config.collision_slop
+    space.collision_bias = config.collision_bias
+    r = config.ground_radius
+    ground = pymunk.Segment(space.static_body, (-1000, -r), (1000, -r), r)
     ground.friction = config.friction
     space.add(ground)
     bodies, springs = [], []
@@ -37,12 +43,14 @@ def naive(walker, config=CONFIG):
         body = pymunk.Body(config.joint_mass, math.inf)
         body.position = tuple(p)
         disc = pymunk.Circle(body, config.joint_radius)
-        disc.friction, disc.filter = config.friction, pymunk.ShapeFilter(group=1)
+        disc.friction = config.friction
+        disc.filter = pymunk.ShapeFilter(group=1)
         space.add(body, disc)
         bodies.append(body)
     for m in walker.muscles:
         a, b = bodies[m.a], bodies[m.b]
-        spring = pymunk.DampedSpring(a, b, (0, 0), (0, 0), (a.position - b.position).length, config.stiffness, config.spring_damping)
+        length = (a.position - b.position).length
+        spring = pymunk.DampedSpring(a, b, (0, 0), (0, 0), length, config.stiffness, config.spring_damping)
         space.add(spring)
         springs.append((spring, spring.rest_length, float(swing(m.amplitude, config)), m.phase))
     for step in range(round((config.settle + config.duration)/config.dt)):
@@ -63,17 +71,29 @@ def timed(clock, action):
 
 def measure(walker):
     "Milliseconds, and how many times faster than the plain loop"
-    variants = {'plain loop': lambda: naive(walker), 'pymunk': lambda: simulate(walker, config=CONFIG), 'numba': lambda: simulate(walker, config=CONFIG, backend='numba')}
+    variants = {
+        'plain loop': partial(naive, walker),
+        'pymunk': partial(simulate, walker, config=CONFIG),
+        'numba': partial(simulate, walker, config=CONFIG, backend='numba')}
     for v in variants.values(): v()
     times = np.array([[timed(time.process_time, v) for v in variants.values()] for _ in range(ROUNDS)])
-    several = {f'{b}, {n}': timed(time.perf_counter, lambda: simulate_many([walker]*MANY, config=CONFIG, backend=b, workers=n))/MANY*1e3
-        for b in ('pymunk', 'numba') for n in (1, 2)}
-    return {'alone': dict(zip(variants, (np.median(times, axis=0)*1e3).tolist())), 'faster': dict(zip(variants, np.median(times[:, :1]/times, axis=0).tolist())),
-        'many': several}
+    many = {}
+    for backend in ('pymunk', 'numba'):
+        for workers in (1, 2):
+            run = partial(simulate_many, [walker]*MANY, config=CONFIG, backend=backend, workers=workers)
+            many[f'{backend}, {workers}'] = timed(time.perf_counter, run)/MANY*1e3
+    alone = np.median(times, axis=0)*1e3
+    faster = np.median(times[:, :1]/times, axis=0)
+    return {
+        'alone': dict(zip(variants, alone.tolist())),
+        'faster': dict(zip(variants, faster.tolist())),
+        'many': many}
 
 
 if __name__ == '__main__':
     sodarace = Sodarace()
     walkers = {name: sodarace.walker(SEEDS[seed]).value for name, seed in WALKERS.items()}
-    for backend in ('pymunk', 'numba'): simulate_many(list(walkers.values())*4, backend=backend, workers=2) # starts the processes, compiles
-    OUT.write_text(json.dumps({name: measure(walker) for name, walker in walkers.items()}, indent=1) + '\n')
+    for backend in ('pymunk', 'numba'): # starts the processes, compiles
+        simulate_many(list(walkers.values())*4, backend=backend, workers=2)
+    measured = {name: measure(walker) for name, walker in walkers.items()}
+    OUT.write_text(json.dumps(measured, indent=1) + '\n')

@@ -1,4 +1,4 @@
-"Programs that mean harm, or might as well: each gets its verdict in time, and the next program notices nothing"
+"Programs that mean harm, or might as well: each gets its verdict in time, and the next one notices nothing"
 import time
 from functools import cache
 from typing import get_args
@@ -11,7 +11,8 @@ def body(*lines): return 'def make_walker():\n    ' + '\n    '.join(lines)
 def value(expression): return body(f'return {expression}')
 def data(joints='[(0, 0), (6, 0), (3, 5)]', muscles='[(0, 1, 0, 0), (1, 2, 3, 0), (2, 0, 3, 1)]', ignored=0):
     return value(f'dict(joints={joints}, muscles={muscles}, ignored={ignored})')
-def nested(first, step, last, levels=60): return body(f'a = {first}', f'for _ in range({levels}): a = {step}', last)
+def nested(first, step, last, levels=60):
+    return body(f'a = {first}', f'for _ in range({levels}): a = {step}', last)
 def poisoned(line): return f'{line}\n{SQUARE}'
 def triangle(*lines):
     "The creator is tampered with, then used as usual"
@@ -23,11 +24,13 @@ BY_VERDICT = {
 'timeout': dict(
     loop=body('while True: pass'),
     loop_at_import='while True: pass',
-    loop_that_catches=body('while True:', '    try:', '        while True: pass', '    except BaseException: pass'),
+    loop_that_catches=body('while True:', '    try:', '        while True: pass',
+        '    except BaseException: pass'),
     loop_in_finally=body('try: 1/0', 'finally:', '    while True: pass'),
     loop_in_builtin=value('max(range(10**12))'),
     loop_of_loops='for a in range(9**9):\n for b in range(9**9):\n  for c in range(9**9): pass',
-    loop_in_iterator='class A:\n    def __iter__(self): return self\n    def __next__(self): return 1\n' + body('for _ in A(): pass'),
+    loop_in_iterator='class A:\n    def __iter__(self): return self\n    def __next__(self): return 1\n'
+        + body('for _ in A(): pass'),
     loop_in_hash='class A:\n    def __hash__(self):\n        while True: pass\n' + value('{A(): 1}'),
     silent_prints=body('while True: print(end="")'),
     power_modulo=value('pow(3, 10**100000, 10**100000 + 1)'),
@@ -125,7 +128,8 @@ BY_VERDICT = {
     environment='import os\n' + value('os.environ["PATH"]'),
     system='import os\n' + body('os.system("true")'),
     remove='import os\n' + body('os.remove("/etc/passwd")'),
-    ask_host_forever='import os\n' + body('while True:', '    try: os.getenv("x")', '    except BaseException: pass'),
+    ask_host_forever='import os\n'
+        + body('while True:', '    try: os.getenv("x")', '    except BaseException: pass'),
     subprocess='import subprocess\n' + SQUARE,
     socket='import socket\n' + SQUARE,
     urllib='import urllib.request\n' + SQUARE,
@@ -234,8 +238,10 @@ BY_VERDICT = {
     ignored_bool=data(ignored=True),
     ignored_list=data(ignored='[]'),
     method_patched='WalkerCreator.get_walker = lambda self: self.joints\n' + SQUARE,
-    creator_replaced='class walker_creator:\n    def get_walker(self): return {}\n' + value('walker_creator().get_walker()'),
-    guard_patched='WalkerCreator.max_joints = 999\n' + triangle('for k in range(100): wc.add_joint(k*0.5, -9)'),
+    creator_replaced='class walker_creator:\n    def get_walker(self): return {}\n'
+        + value('walker_creator().get_walker()'),
+    guard_patched='WalkerCreator.max_joints = 999\n'
+        + triangle('for k in range(100): wc.add_joint(k*0.5, -9)'),
     distance_patched=triangle('wc.min_distance = 0', 'wc.add_joint(0, 0)'),
     number_patched='WalkerCreator._number = lambda self, v, n: v\n' + triangle('wc.add_joint(10**9, 0)'),
     list_patched=body('wc = walker_creator()', 'wc.joints += [(0, 0)]*99', 'return wc.get_walker()')),
@@ -261,7 +267,9 @@ BY_VERDICT = {
     class_gone=poisoned('WalkerCreator = None'),
     modules_gone=poisoned('math = np = numpy = None')),
 }
-HOSTILE = {name: (program, statuses.split()) for statuses,group in BY_VERDICT.items() for name,program in group.items()}
+HOSTILE = {} # Each program by its name, with the verdicts that are right
+for statuses,group in BY_VERDICT.items():
+    for name,program in group.items(): HOSTILE[name] = program, statuses.split()
 
 domain = Sodarace()
 

@@ -7,7 +7,8 @@ PROGRAMS = {} # Source by name, with the numbers of joints, muscles and swinging
 PROGRAMS['default arguments'] = 5, 8, 4, '''
 def make_walker(n=4, radius=5.0, *, strength=3):
     wc = walker_creator()
-    rim = [wc.add_joint(radius * math.cos(k * 2 * math.pi / n), radius * math.sin(k * 2 * math.pi / n)) for k in range(n)]
+    turn = 2 * math.pi / n
+    rim = [wc.add_joint(radius * math.cos(k * turn), radius * math.sin(k * turn)) for k in range(n)]
     hub = wc.add_joint(0, 0)
     for k in range(n):
         wc.add_muscle(rim[k], rim[k - 1])
@@ -220,10 +221,12 @@ PROGRAMS['dict of joints, f-strings, comprehensions'] = 6, 9, 4, '''
 def make_walker() -> dict:
     """Builds two rows of joints."""
     wc: walker_creator = walker_creator()
-    joints = {f'{side}{k}': wc.add_joint(k * 4, 3 if side == 'top' else 0) for side in ('top', 'low') for k in range(3)}
+    joints = {f'{side}{k}': wc.add_joint(k * 4, 3 if side == 'top' else 0)
+              for side in ('top', 'low') for k in range(3)}
     pairs = [(f'{a}{k}', f'{b}{k + 1}') for a in ('top', 'low') for b in ('top', 'low') for k in range(2)]
     for name, other in sorted(pairs, key=lambda p: p[1]):
-        wc.add_muscle(joints[name], joints[other], name[:3] == other[:3], amplitude=len(f"{name:>5}"), phase=-1)
+        same = name[:3] == other[:3]
+        wc.add_muscle(joints[name], joints[other], same, amplitude=len(f"{name:>5}"), phase=-1)
     [wc.add_muscle(j, joints['low0']) for n, j in joints.items() if n == 'top0']
     return wc.get_walker()'''
 

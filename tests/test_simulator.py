@@ -17,14 +17,17 @@ from hypothesis import strategies as st
 
 from elm_nb.sodarace.domain import SEEDS, Sodarace
 from elm_nb.sodarace.simulator import SimConfig, _pool, rest_lengths, robust_fitness, simulate, simulate_many
-from elm_nb.sodarace.terrain import TERRAINS, Terrain, bumpy, flat, from_points, inset, left_wall, right_wall, tunnel
+from elm_nb.sodarace.terrain import TERRAINS, Terrain, bumpy, flat, from_points, inset
+from elm_nb.sodarace.terrain import left_wall, right_wall, tunnel
 from elm_nb.sodarace.walker import InvalidWalker, Muscle, Walker, WalkerCreator
 
 ROOT = Path(__file__).parent.parent
 BACKENDS = ['pymunk', 'numba']
 TWO_SECONDS = SimConfig(duration=2.)
-PATIENT = SimConfig(settle=200., rest_time=5., rest_distance=1e-10) # so strict that no slow tilt counts as rest
-SYMMETRIC = [flat(), tunnel(distance=12.), from_points([(-1000, -250), (-8, 0), (8, 0), (1000, -250)], 'hill')]
+# so strict that no slow tilt counts as rest
+PATIENT = SimConfig(settle=200., rest_time=5., rest_distance=1e-10)
+HILL = from_points([(-1000, -250), (-8, 0), (8, 0), (1000, -250)], 'hill')
+SYMMETRIC = [flat(), tunnel(distance=12.), HILL]
 
 on_both_backends = pytest.mark.parametrize('backend', BACKENDS)
 many = settings(max_examples=30, deadline=None)
@@ -34,10 +37,16 @@ many = settings(max_examples=30, deadline=None)
 def walkers(draw, amplitude=10., most=12):
     "Joints on a jittered grid, each linked to the one before and to some other"
     n = draw(st.integers(3, most))
-    number = lambda low, high: draw(st.floats(low, high, allow_nan=False))
+
+    def number(low, high): return draw(st.floats(low, high, allow_nan=False))
+
     joints = tuple((3.*(i % 4) + number(-1, 1), 3.*(i // 4) + number(-1, 1)) for i in range(n))
-    links = {(i-1, i) for i in range(1, n)} | {tuple(sorted((i, draw(st.integers(0, n-1))))) for i in range(n)}
-    return Walker(joints, tuple(Muscle(a, b, number(-amplitude, amplitude), number(0, 6)) for a, b in sorted(links) if a != b))
+    in_a_row = {(i-1, i) for i in range(1, n)}
+    others = {tuple(sorted((i, draw(st.integers(0, n-1))))) for i in range(n)}
+    muscles = []
+    for a, b in sorted(in_a_row | others):
+        if a != b: muscles.append(Muscle(a, b, number(-amplitude, amplitude), number(0, 6)))
+    return Walker(joints, tuple(muscles))
 
 
 def random_walkers(n, seed=0):
@@ -48,7 +57,8 @@ def random_walkers(n, seed=0):
         xy = rng.uniform(0, 10, (size, 2))
         near = np.linalg.norm(xy[:, None] - xy, axis=2).argsort(axis=1)[:, 1:rng.integers(3, 7)]
         links = sorted({(min(i, j), max(i, j)) for i in range(size) for j in near[i].tolist()})
-        made.append(Walker(tuple(map(tuple, xy.tolist())), tuple(Muscle(a, b, *rng.uniform((-10, 0), (10, 6)).tolist()) for a, b in links)))
+        muscles = tuple(Muscle(a, b, *rng.uniform((-10, 0), (10, 6)).tolist()) for a, b in links)
+        made.append(Walker(tuple(map(tuple, xy.tolist())), muscles))
     return made
 
 
@@ -59,13 +69,17 @@ def crowded(seed, strongest=60.):
     wc.max_calls = 10**6
     while len(wc.muscles) < 320:
         free = [j for j in range(64) if wc.degree[j] < 10]
-        if len(free) < 2 or all((a, b) in wc.pairs for i, a in enumerate(free) for b in free[i+1:]): return crowded(seed + 1000, strongest)
+        stuck = all((a, b) in wc.pairs for i, a in enumerate(free) for b in free[i+1:])
+        if len(free) < 2 or stuck: return crowded(seed + 1000, strongest)
         a, b = rng.choice(free, 2, replace=False).tolist()
         wc.add_muscle(a, b, False, *rng.uniform((-strongest, 0), (strongest, 6)).tolist())
     return Walker(wc.joints, wc.muscles)
 
 
-def without_muscles(walker): return replace(walker, muscles=tuple(m._replace(amplitude=0.) for m in walker.muscles))
+def without_muscles(walker):
+    return replace(walker, muscles=tuple(m._replace(amplitude=0.) for m in walker.muscles))
+
+
 def mirrored(walker): return replace(walker, joints=tuple((-x, y) for x, y in walker.joints))
 
 
@@ -104,34 +118,40 @@ def test_shapes_do_not_earn_by_falling_over(backend):
 @many
 @given(walkers(), st.floats(-20, 20))
 def test_shift_and_mirror(backend, terrain, walker, shift):
-    distance = lambda w: simulate(w, terrain, TWO_SECONDS, backend=backend).distance
+    def distance(w): return simulate(w, terrain, TWO_SECONDS, backend=backend).distance
+
     moved = distance(walker)
-    assert distance(replace(walker, joints=tuple((x+shift, y+shift) for x, y in walker.joints))) == pytest.approx(moved, abs=1e-6)
+    shifted = replace(walker, joints=tuple((x+shift, y+shift) for x, y in walker.joints))
+    assert distance(shifted) == pytest.approx(moved, abs=1e-6)
     assert distance(mirrored(walker)) == pytest.approx(-moved, abs=1e-6)
 
 
 @on_both_backends
 def test_same_bits_in_every_process_and_order(backend):
     script = ('from elm_nb.sodarace.domain import *\nfrom elm_nb.sodarace.simulator import simulate\n'
-              f'print(*[simulate(Sodarace().walker(p).value, backend={backend!r}).distance.hex() for p in SEEDS.values()])')
+              'walkers = [Sodarace().walker(p).value for p in SEEDS.values()]\n'
+              f'print(*[simulate(w, backend={backend!r}).distance.hex() for w in walkers])')
     sodarace = Sodarace()
     here = [simulate(sodarace.walker(p).value, backend=backend).distance.hex() for p in SEEDS.values()]
-    assert subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, check=True).stdout.split() == here
+    elsewhere = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, check=True)
+    assert elsewhere.stdout.split() == here
     population = random_walkers(30)
     order = np.random.default_rng(1).permutation(30)
     for terrain in (flat(), bumpy()):
         distances = [r.distance for r in simulate_many(population, terrain, TWO_SECONDS, backend=backend)]
-        shuffled = simulate_many([population[i] for i in order], terrain, TWO_SECONDS, backend=backend, workers=2)
+        others = [population[i] for i in order]
+        shuffled = simulate_many(others, terrain, TWO_SECONDS, backend=backend, workers=2)
         assert [r.distance for r in shuffled] == [distances[i] for i in order]
 
 
 def test_garbage_collection_at_a_bad_moment():
-    "Chipmunk aborts the process if a body is freed while its space is being freed; a tracer makes garbage collection strike there"
+    "Chipmunk aborts if a body is freed while its space is being freed; a tracer lets that happen"
     script = """
 import gc, sys
 from elm_nb.sodarace.simulator import SimConfig, simulate
 from elm_nb.sodarace.walker import Muscle, Walker
-walker = Walker(tuple((float(i), float(i%2)) for i in range(12)), tuple(Muscle(i, i+1, 5.) for i in range(11)))
+joints = tuple((float(i), float(i%2)) for i in range(12))
+walker = Walker(joints, tuple(Muscle(i, i+1, 5.) for i in range(11)))
 garbage = []
 sys.settrace(lambda *event: garbage.append([1]))
 for threshold in range(1, 1000):
@@ -145,11 +165,13 @@ for threshold in range(1, 1000):
 @many
 @given(walkers(most=16))
 def test_energy_does_not_grow(backend, walker):
-    "Of a walker without muscles, dropped as it was drawn; a joint that falls a step too deep gains what pushes it out again"
+    "Without muscles, dropped as built; a joint that falls too deep gains what pushes it out again"
     config, walker = SimConfig(settle=0., duration=4.), without_muscles(walker)
     p = simulate(walker, config=config, fps=60, backend=backend).positions
     ends = np.array([(m.a, m.b) for m in walker.muscles])
-    length = lambda q: np.linalg.norm(q[..., ends[:, 0], :] - q[..., ends[:, 1], :], axis=-1)
+
+    def length(q): return np.linalg.norm(q[..., ends[:, 0], :] - q[..., ends[:, 1], :], axis=-1)
+
     kinetic = 0.5*config.joint_mass*((np.diff(p, axis=0)/config.dt)**2).sum(axis=(1, 2))
     height = -config.gravity*config.joint_mass*p[1:, :, 1].sum(axis=1)
     stretch = 0.5*config.stiffness*((length(p[1:]) - length(p[0]))**2).sum(axis=1)
@@ -162,7 +184,8 @@ def test_energy_does_not_grow(backend, walker):
 def test_nobody_ends_inside_of_the_ground(backend, terrain):
     "At the end by no more than the radius of a joint, and in no frame by more than one fast step"
     sodarace = Sodarace()
-    crowd = [sodarace.walker(p).value for p in SEEDS.values()] + random_walkers(40) + [crowded(s) for s in range(4)]
+    seeds = [sodarace.walker(p).value for p in SEEDS.values()]
+    crowd = seeds + random_walkers(40) + [crowded(s) for s in range(4)]
     for walker in crowd:
         rollout = simulate(walker, terrain, fps=60, backend=backend)
         depth = np.stack([_depth(terrain, frame) for frame in rollout.positions])
@@ -214,16 +237,26 @@ def test_not_finite_is_refused_by_name(bad):
     with pytest.raises(InvalidWalker, match='muscle 1'): Walker(joints, (muscles[0], Muscle(1, 2, bad)))
     with pytest.raises(InvalidWalker, match='muscle 1'): Walker(joints, (muscles[0], Muscle(1, 2, 3., bad)))
     with pytest.raises(InvalidWalker, match='muscle 1'): Walker(joints, (muscles[0], (1, 2, 3., 0., 0.)))
-    with pytest.raises(ValueError, match='point 1 of line 0'): Terrain('bad', (((-1000, 0), (0, bad), (5, 1)),))
+    with pytest.raises(ValueError, match='point 1 of line 0'):
+        Terrain('bad', (((-1000, 0), (0, bad), (5, 1)),))
     with pytest.raises(ValueError, match='point 1 of the terrain'): from_points([(0, 0), (5, bad)])
     with pytest.raises(ValueError, match='height must be positive and finite'): right_wall(height=bad)
     with pytest.raises(ValueError, match='wavelength'): bumpy(wavelength=bad)
     with pytest.raises(ValueError, match='SimConfig.dt'): SimConfig(dt=bad)
 
 
+WIDE = '''def make_walker():
+    wc = walker_creator()
+    a, b, c = wc.add_joint(-40, 0), wc.add_joint(40, 0), wc.add_joint(0, 9)
+    wc.add_muscle(a, b, False, 3, 0)
+    wc.add_muscle(b, c)
+    return wc.get_walker()'''
+
+
 def test_a_walker_starts_clear_of_walls():
     for width in (4., 30., 55.):
-        tall = Walker(((0., 0.), (width, 0.), (width, 40.), (width/2, 40.)), (Muscle(0, 1), Muscle(1, 2), Muscle(2, 3), Muscle(0, 3)))
+        joints = (0., 0.), (width, 0.), (width, 40.), (width/2, 40.)
+        tall = Walker(joints, (Muscle(0, 1), Muscle(1, 2), Muscle(2, 3), Muscle(0, 3)))
         for terrain in (left_wall(), right_wall(), tunnel()):
             for start in (tall, mirrored(tall)):
                 first = simulate(start, terrain, SimConfig(settle=0., duration=1/60)).positions[0]
@@ -231,19 +264,18 @@ def test_a_walker_starts_clear_of_walls():
                 assert _depth(terrain, first).max() == 0
     with pytest.raises(InvalidWalker, match='room for walkers up to 57.4 wide, this one is 80'):
         simulate(Walker(((-40., 0.), (40., 0.)), (Muscle(0, 1),)), tunnel())
-    program = 'def make_walker():\n    wc = walker_creator()\n    a, b, c = wc.add_joint(-40, 0), wc.add_joint(40, 0), wc.add_joint(0, 9)\n' \
-              '    wc.add_muscle(a, b, False, 3, 0)\n    wc.add_muscle(b, c)\n    return wc.get_walker()'
-    assert Sodarace().evaluate(program).status == 'ok'
-    evaluation = Sodarace(terrain=tunnel()).evaluate(program)
+    assert Sodarace().evaluate(WIDE).status == 'ok'
+    evaluation = Sodarace(terrain=tunnel()).evaluate(WIDE)
     assert evaluation.status == 'invalid_result' and 'wide' in evaluation.detail
 
 
 def test_the_drawn_surface_is_the_surface():
-    "A joint dropped at many places comes to rest a radius above the line, less the overlap that the engine allows"
+    "A joint dropped at many places comes to rest a radius above the line, less the overlap allowed"
     config = SimConfig(friction=0.)
     valley = from_points([(-30, 12), (-10, 0), (10, 0), (30, 12)])
     for x in (-25., -15., 0., 20.):
-        deep = simulate(Walker(((x, 0.), (x + 0.5, 0.), (x + 1., 0.)), (Muscle(0, 1), Muscle(1, 2))), valley, config)
+        chain = Walker(((x, 0.), (x + 0.5, 0.), (x + 1., 0.)), (Muscle(0, 1), Muscle(1, 2)))
+        deep = simulate(chain, valley, config)
         assert 0.1 < deep.positions[0][:, 1].min() < 0.35
     for terrain in TERRAINS.values():
         for line in terrain.lines:
@@ -264,15 +296,17 @@ def test_terrain_errors():
     with pytest.raises(ValueError, match='no room'): Terrain('full', (((0., 0.), (1., 0.)),), (3., -3.))
     with pytest.raises(InvalidWalker, match='two different'): Walker(((0., 0.), (1., 0.)), (Muscle(0, 0),))
     assert hash(Terrain('lists', [[[0, 0], [1, 0]]])) == hash(Terrain('lists', (((0., 0.), (1., 0.)),)))
-    with pytest.raises(ValueError, match='too sharp near'): simulate(random_walkers(1)[0], from_points([(20, 0), (21, 9), (22, 0)]))
+    needle = from_points([(20, 0), (21, 9), (22, 0)])
+    with pytest.raises(ValueError, match='too sharp near'): simulate(random_walkers(1)[0], needle)
 
 
 def test_many_errors():
     with pytest.raises(ValueError, match='workers must be at least 1'): simulate_many([], workers=0)
     assert simulate_many([], workers=2) == []
+    wide = Walker(((-40., 0.), (40., 0.)), (Muscle(0, 1),))
     for workers in (1, 2):
         with pytest.raises(InvalidWalker, match='walker 4: .*wide'):
-            simulate_many([*random_walkers(4), Walker(((-40., 0.), (40., 0.)), (Muscle(0, 1),))], tunnel(), workers=workers)
+            simulate_many([*random_walkers(4), wide], tunnel(), workers=workers)
     with pytest.raises(ValueError, match='k must be'): robust_fitness(random_walkers(1)[0], k=0)
 
 
@@ -289,7 +323,8 @@ def test_a_worker_that_dies_is_reported_and_replaced():
 def test_the_workers_end_with_a_process_that_was_forked():
     "Such a process joins its children at its end, before the standard library would have told them to go"
     simulate_many(random_walkers(4), workers=2) # these workers are not the child's
-    process = multiprocessing.get_context('fork').Process(target=simulate_many, args=(random_walkers(4),), kwargs={'workers': 2})
+    fork = multiprocessing.get_context('fork')
+    process = fork.Process(target=simulate_many, args=(random_walkers(4),), kwargs={'workers': 2})
     process.start()
     process.join(60)
     assert process.exitcode == 0, 'it hangs'
@@ -301,7 +336,8 @@ def test_the_default_path_is_the_plain_loop():
     spec.loader.exec_module(benchmark)
     config = replace(benchmark.CONFIG, duration=2.)
     for walker in random_walkers(20):
-        assert benchmark.naive(walker, config) == pytest.approx(simulate(walker, config=config).distance, abs=1e-8)
+        distance = simulate(walker, config=config).distance
+        assert benchmark.naive(walker, config) == pytest.approx(distance, abs=1e-8)
 
 
 def test_rest_lengths_against_the_formula():
@@ -314,23 +350,32 @@ def test_rest_lengths_against_the_formula():
 
 
 def rank_correlation(a, b):
-    rank = lambda v: np.argsort(np.argsort(v))
+    def rank(v): return np.argsort(np.argsort(v))
+
     return np.corrcoef(rank(a), rank(b))[0, 1]
 
 
 @pytest.mark.parametrize('terrain', TERRAINS.values(), ids=TERRAINS)
 def test_numba_agrees_with_pymunk(terrain):
-    "Bumps have valleys, where a joint touches two segments and the order decides; the page of the simulator shows that"
+    "Bumps have valleys, where a joint touches two segments and the order decides; see the simulator's page"
     n = 300 if terrain.name == 'flat' else 100
     for duration in (2., 10.):
-        pymunk, numba = [np.array([r.distance for r in simulate_many(random_walkers(n), terrain, SimConfig(duration=duration), backend=b)]) for b in BACKENDS]
-        if duration == 2.: assert (np.abs(pymunk - numba) < 1e-6).mean() >= (0.6 if terrain.name == 'bumpy' else 1)
-        else: assert rank_correlation(pymunk, numba) >= {'flat': 0.999, 'bumpy': 0.9}.get(terrain.name, 0.99)
+        config, distances = SimConfig(duration=duration), {}
+        for backend in BACKENDS:
+            rollouts = simulate_many(random_walkers(n), terrain, config, backend=backend)
+            distances[backend] = np.array([r.distance for r in rollouts])
+        pymunk, numba = distances['pymunk'], distances['numba']
+        if duration == 2.:
+            assert (np.abs(pymunk - numba) < 1e-6).mean() >= (0.6 if terrain.name == 'bumpy' else 1)
+        else:
+            assert rank_correlation(pymunk, numba) >= {'flat': 0.999, 'bumpy': 0.9}.get(terrain.name, 0.99)
 
 
 def test_a_walker_of_lists_is_the_same_and_can_be_hashed():
-    lists, tuples = Walker([[0., 0.], [1., 0.]], [[0, 1, 2.]]), Walker(((0., 0.), (1., 0.)), (Muscle(0, 1, 2.),))
+    lists = Walker([[0., 0.], [1., 0.]], [[0, 1, 2.]])
+    tuples = Walker(((0., 0.), (1., 0.)), (Muscle(0, 1, 2.),))
     assert lists == tuples and hash(lists) == hash(tuples) and lists.muscles[0].phase == 0.
+
 
 def test_the_population_is_what_its_file_says():
     population = json.loads(gzip.decompress((ROOT/'elm_nb/data/walkers.json.gz').read_bytes()))
