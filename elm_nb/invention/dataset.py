@@ -32,35 +32,71 @@ def canonical(
     return ast.unparse(ast.parse(program))
 
 # %% ../../nbs/invention/00_dataset.ipynb #071f9b9d
-class DatasetError(ElmError): "Runs that make no dataset, or a folder that holds none; the message says why and what to do"
+class DatasetError(ElmError):
+    "Runs that make no dataset, or a folder that holds none; the message says why and what to do"
 
 def _flat(settings, name=''):
     "Nested settings as one level, {'settings.simulator.gravity': -60, ...}"
     if not isinstance(settings, Mapping): return {name: settings}
-    return {k: v for key,inner in settings.items() for k,v in _flat(inner, f'{name}.{key}' if name else key).items()}
+    found = {}
+    for key,inner in settings.items(): found |= _flat(inner, f'{name}.{key}' if name else key)
+    return found
 
+# %% ../../nbs/invention/00_dataset.ipynb #5e01b003
 def _conditions(config):
     "What has to be the same in all runs"
     settings = config.get('settings')
-    return _flat({'domain': config['domain'], 'settings': {'version': config.get('version')} if settings is None else settings})
+    if settings is None: settings = {'version': config.get('version')}
+    return _flat({'domain': config['domain'], 'settings': settings})
 
-def _usable(folders, leave_out):
-    "Configurations of the runs to use, by folder; and how many others there are"
+# %% ../../nbs/invention/00_dataset.ipynb #5e01a003
+def _configs(folders):
+    "Configurations of runs, by folder"
     configs = {Path(folder).resolve(): read_config(folder) for folder in folders}
     if not configs: raise DatasetError('there are no runs; name the folder of at least one')
     for folder,config in configs.items():
         missing = [name for name in ('domain', 'seed_program', 'mutator', 'seed') if name not in config]
-        if missing: raise DatasetError(f'{folder}/config.json lacks {", ".join(missing)}; use runs of elm evolve')
+        if missing:
+            raise DatasetError(f'{folder}/config.json lacks {", ".join(missing)}; use runs of elm evolve')
+    return configs
+
+# %% ../../nbs/invention/00_dataset.ipynb #5e01b004
+def _check_fit(first, other, configs):
+    "Refuse two runs that were made under different conditions"
+    one, two = _conditions(configs[first]), _conditions(configs[other])
+    differ = [f'{name} is {one.get(name)!r} in the one and {two.get(name)!r} in the other'
+        for name in {**one, **two} if one.get(name) != two.get(name)]
+    if differ:
+        raise DatasetError(f'{first} and {other} do not fit together: {"; ".join(differ)}; '
+            'distill runs of one domain and one setting')
+
+# %% ../../nbs/invention/00_dataset.ipynb #5e01a004
+def _usable(folders, leave_out):
+    "Configurations of the runs to use, by folder; and how many others there are"
+    configs = _configs(folders)
     used = {folder: config for folder,config in configs.items() if config['seed_program'] not in leave_out}
-    if not used: raise DatasetError(f'there are no runs but from {", ".join(sorted(leave_out))}, which are left out; name other runs, or leave out less')
+    if not used:
+        raise DatasetError(f'there are no runs but from {", ".join(sorted(leave_out))}, which are left out; '
+            'name other runs, or leave out less')
     first, *others = used
-    for other in others:
-        one, two = _conditions(used[first]), _conditions(used[other])
-        differ = [f'{k} is {one.get(k)!r} in the one and {two.get(k)!r} in the other' for k in {**one, **two} if one.get(k) != two.get(k)]
-        if differ: raise DatasetError(f'{first} and {other} do not fit together: {"; ".join(differ)}; distill runs of one domain and one setting')
+    for other in others: _check_fit(first, other, configs)
     return used, len(configs) - len(used)
 
 # %% ../../nbs/invention/00_dataset.ipynb #75b59a02
+def _card_line(folder, config, evaluations, admitted):
+    "What the card says of a run"
+    asked = {name: config[name] for name in ('seed_program', 'mutator', 'seed')}
+    return {**asked, 'folder': Path(folder).name, 'version': config.get('version', ''),
+        'evaluations': evaluations, 'admitted': admitted}
+
+# %% ../../nbs/invention/00_dataset.ipynb #5e01b005
+def _row(entry, niche, axes, config):
+    "An admitted program, as a row of the dataset"
+    behavior = dict(zip(axes, entry.behavior))
+    return {'program': entry.program, 'fitness': entry.fitness, **behavior, 'niche': niche,
+        'seed_program': config['seed_program'], 'mutator': config['mutator'], 'evaluation': entry.id}
+
+# %% ../../nbs/invention/00_dataset.ipynb #5e01b006
 def _admitted(folder, archive):
     "The line of a run in the card, and a row for each program that its archive admitted"
     with Run(folder) as run:
@@ -68,23 +104,25 @@ def _admitted(folder, archive):
         entries = list(run.entries("verdict in ('new', 'improved') and id < ?", [evaluations]))
         config = run.config
     if any(len(e.behavior) != len(archive.axes) for e in entries):
-        raise DatasetError(f'{folder} does not measure {", ".join(archive.axes)}; it was made with another version of the domain, leave it out')
-    line = {'seed_program': config['seed_program'], 'mutator': config['mutator'], 'seed': config['seed'], 'folder': Path(folder).name,
-        'version': config.get('version', ''), 'evaluations': evaluations, 'admitted': len(entries)}
+        raise DatasetError(f'{folder} does not measure {", ".join(archive.axes)}; '
+            'it was made with another version of the domain, leave it out')
     niches = archive.niche([e.behavior for e in entries]).tolist() if entries else []
-    return line, [{'program': e.program, 'fitness': e.fitness, **dict(zip(archive.axes, e.behavior)), 'niche': niche,
-        'seed_program': line['seed_program'], 'mutator': line['mutator'], 'evaluation': e.id} for e,niche in zip(entries, niches)]
+    rows = [_row(entry, niche, archive.axes, config) for entry,niche in zip(entries, niches)]
+    return _card_line(folder, config, evaluations, len(entries)), rows
 
 # %% ../../nbs/invention/00_dataset.ipynb #7b95ff35
 def _good(rows, method, threshold, axes):
     "Rows that a method takes"
     if method == 'final': return list({(r['run'], r['niche']): r for r in rows}.values())
     worst = min(r['fitness'] for r in rows)
-    if worst < 0: raise DatasetError(f"fitness goes down to {worst:g}, and a share of a negative best means nothing; use method='final'")
+    if worst < 0:
+        raise DatasetError(f'fitness goes down to {worst:g}, and a share of a negative best means nothing; '
+            "use method='final'")
     best = GridArchive(axes)
     best.add([r['fitness'] for r in rows], [[r[name] for name in axes] for r in rows], rows)
     return [r for r in rows if r['fitness'] >= threshold*best.fitness[r['niche']]]
 
+# %% ../../nbs/invention/00_dataset.ipynb #5e01a009
 def _unique(rows):
     "One row for each program, the fittest, in canonical form; and how many were no programs"
     found, skipped = {}, 0
@@ -95,15 +133,16 @@ def _unique(rows):
         except UNREADABLE:
             skipped += 1
             continue
-        if program not in found or row['fitness'] > found[program]['fitness']: found[program] = {**row, 'program': program}
+        if program not in found or row['fitness'] > found[program]['fitness']:
+            found[program] = {**row, 'program': program}
     return sorted(found.values(), key=lambda r: (r['run'], r['evaluation'])), skipped
 
 # %% ../../nbs/invention/00_dataset.ipynb #6dff1b2e
 def _split(rows, share):
     "Rows to train on, and rows with the smallest hashes"
     n = min(max(math.ceil(round(share*len(rows), 9)), 1), len(rows)-1)
-    lot = sorted(rows, key=lambda r: hashlib.sha256(r['program'].encode()).digest())
-    out = {r['program'] for r in lot[:n]}
+    ordered = sorted(rows, key=lambda r: hashlib.sha256(r['program'].encode()).digest())
+    out = {r['program'] for r in ordered[:n]}
     return [r for r in rows if r['program'] not in out], [r for r in rows if r['program'] in out]
 
 # %% ../../nbs/invention/00_dataset.ipynb #c8920c1c
@@ -114,62 +153,107 @@ class Dataset:
     held_out:pa.Table  # The same columns, other programs
     card:dict          # Domain, method, runs and counts; lists, texts and numbers only
 
+# %% ../../nbs/invention/00_dataset.ipynb #5e01a012
 def _table(rows, axes):
-    schema = {'program': pa.string(), 'fitness': pa.float64(), **dict.fromkeys(axes, pa.float64()), 'niche': pa.int64(),
-        'seed_program': pa.string(), 'mutator': pa.string(), 'run': pa.int64(), 'evaluation': pa.int64()}
+    "Rows as a table with the columns of every dataset"
+    numbers, texts, counts = pa.float64(), pa.string(), pa.int64()
+    schema = {'program': texts, 'fitness': numbers, **dict.fromkeys(axes, numbers), 'niche': counts,
+        'seed_program': texts, 'mutator': texts, 'run': counts, 'evaluation': counts}
     return pa.Table.from_pylist(rows, schema=pa.schema(list(schema.items())))
 
 def _count(train, held_out, column):
     "How many programs share a value of a column, on either side"
-    ours, theirs = (Counter(r[column] for r in rows) for rows in (train, held_out))
-    return [{column: value, 'train': ours[value], 'held_out': theirs[value]} for value in sorted(ours | theirs)]
+    ours, theirs = Counter(r[column] for r in train), Counter(r[column] for r in held_out)
+    values = sorted(ours | theirs)
+    return [{column: value, 'train': ours[value], 'held_out': theirs[value]} for value in values]
+
+# %% ../../nbs/invention/00_dataset.ipynb #5e01a015
+_THRESHOLD = 0.5
 
 def _check(folders, method, threshold, held_out, leave_out):
-    if isinstance(folders, (str, Path)) or isinstance(leave_out, str): raise DatasetError('folders and leave_out are lists; put [] around a single name')
-    if method not in ('threshold', 'final'): raise DatasetError(f'unknown method {method!r}; there are threshold and final')
-    if not 0 < threshold <= 1: raise DatasetError(f'threshold is {threshold}; it must be above 0 and at most 1, for example 0.5')
-    if not 0 < held_out < 1: raise DatasetError(f'held_out is {held_out}; it must be between 0 and 1, for example 0.05')
+    "Refuse what cannot be meant"
+    if isinstance(folders, (str, Path)) or isinstance(leave_out, str):
+        raise DatasetError('folders and leave_out are lists; put [] around a single name')
+    if method not in ('threshold', 'final'):
+        raise DatasetError(f'unknown method {method!r}; there are threshold and final')
+    if not 0 < threshold <= 1:
+        raise DatasetError(f'threshold is {threshold}; it must be above 0 and at most 1, for example 0.5')
+    if method == 'final' and threshold != _THRESHOLD:
+        raise DatasetError("threshold has no effect with method='final'; leave it out, or use method='threshold'")
+    if not 0 < held_out < 1:
+        raise DatasetError(f'held_out is {held_out}; it must be between 0 and 1, for example 0.05')
+
+# %% ../../nbs/invention/00_dataset.ipynb #5e01a016
+def _axes_of(config):
+    "The axes of the runs' domain"
+    axes = find_domain(config['domain']).axes
+    taken = set(_table([], {}).column_names) & set(axes)
+    if taken:
+        raise DatasetError(f'the domain has an axis named {", ".join(sorted(taken))}, '
+            'like a column that every dataset has; rename the axis')
+    return axes
+
+# %% ../../nbs/invention/00_dataset.ipynb #5e01b002
+def _read(folders, axes):
+    "Lines of the card, and rows of all runs, in an order that does not depend on that of the folders"
+    archive = GridArchive(axes)
+    found = [_admitted(folder, archive) for folder in folders]
+    found.sort(key=lambda f: (*f[0].values(), [r['program'] for r in f[1]]))
+    rows = [{**row, 'run': i} for i,(_,admitted) in enumerate(found) for row in admitted]
+    if not rows:
+        raise DatasetError(f'the {len(found)} runs have no evaluations yet; wait, or go on with elm resume')
+    return [line for line,_ in found], rows
+
+# %% ../../nbs/invention/00_dataset.ipynb #5e01b001
+def _check_variety(unique, good):
+    "Refuse rows that make no dataset"
+    if not unique:
+        raise DatasetError(f'none of {len(good)} programs is Python; a dataset holds Python programs only')
+    if len({r['niche'] for r in unique}) == 1:
+        raise DatasetError(f'all {len(unique)} programs are in one niche; '
+            'evolve for longer, or from more seed programs')
 
 # %% ../../nbs/invention/00_dataset.ipynb #11993e2a
 def distill(
-    folders:Sequence,                       # Of runs of one domain; their order does not matter
-    method:str='threshold',                 # 'threshold', or 'final' for the champions of each run's final map
-    threshold:float=0.5,                    # Share of the best in its niche that a program must reach
-    held_out:float=0.05,                    # Share of the programs to keep from training, rounded up
-    leave_out:Sequence[str]=('radial',)     # Seed programs whose runs are not used
+    folders:Sequence,           # Of runs of one domain; their order does not matter
+    method:str='threshold',     # 'threshold', or 'final' for the champions of each run's final map
+    threshold:float=_THRESHOLD, # Share of the best in its niche that a program must reach
+    held_out:float=0.05,        # Share of the programs to keep from training, rounded up
+    leave_out:Sequence[str]=('radial',) # Seed programs whose runs are not used
 )->Dataset:
     "The good programs of many runs, each of them once"
     _check(folders, method, threshold, held_out, leave_out)
     used, others = _usable(folders, leave_out)
     config = next(iter(used.values()))
-    axes = find_domain(config['domain']).axes
-    taken = {'program', 'fitness', 'niche', 'seed_program', 'mutator', 'run', 'evaluation'} & set(axes)
-    if taken: raise DatasetError(f'the domain has an axis named {", ".join(sorted(taken))}, like a column that every dataset has; rename the axis')
-    archive = GridArchive(axes)
-    found = sorted((_admitted(folder, archive) for folder in used), key=lambda f: (*f[0].values(), [r['program'] for r in f[1]]))
-    rows = [{**row, 'run': i} for i,(_,admitted) in enumerate(found) for row in admitted]
-    if not rows: raise DatasetError(f'the {len(found)} runs have no evaluations yet; wait, or go on with elm resume')
+    axes = _axes_of(config)
+    runs, rows = _read(used, axes)
     good = _good(rows, method, threshold, axes)
     unique, skipped = _unique(good)
-    if not unique: raise DatasetError(f'none of {len(good)} programs is Python; a dataset holds Python programs only')
-    if len({r['niche'] for r in unique}) == 1: raise DatasetError(f'all {len(unique)} programs are in one niche; evolve for longer, or from more seed programs')
+    _check_variety(unique, good)
     train, kept_out = _split(unique, held_out)
-    counts = {'runs_left_out': others, 'admitted': len(rows), 'left_out': len(rows) - len(good), 'skipped': skipped,
+    counts = {'runs_left_out': others, 'admitted': len(rows), 'left_out': len(rows) - len(good),
+        'skipped': skipped,
         'duplicates': len(good) - skipped - len(unique), 'train': len(train), 'held_out': len(kept_out)}
-    card = {'domain': config['domain'], 'settings': config.get('settings') or {}, 'axes': {name: list(axis) for name,axis in axes.items()},
-        'method': method, 'threshold': threshold if method == 'threshold' else None, 'leave_out': sorted(leave_out), 'runs': [line for line,_ in found],
-        'counts': counts, 'seed_programs': _count(train, kept_out, 'seed_program'), 'niches': _count(train, kept_out, 'niche')}
+    card = {'domain': config['domain'], 'settings': config.get('settings') or {},
+        'axes': {name: list(axis) for name,axis in axes.items()},
+        'method': method, 'threshold': threshold if method == 'threshold' else None,
+        'leave_out': sorted(leave_out), 'runs': runs, 'counts': counts,
+        'seed_programs': _count(train, kept_out, 'seed_program'), 'niches': _count(train, kept_out, 'niche')}
     return Dataset(_table(train, axes), _table(kept_out, axes), card)
 
 # %% ../../nbs/invention/00_dataset.ipynb #b763d9ea
+def _markdown_line(cells): return '| ' + ' | '.join(str(c).replace('|', '\\|') for c in cells) + ' |'
+
 def _markdown(header, rows):
-    line = lambda cells: '| ' + ' | '.join(str(c).replace('|', '\\|') for c in cells) + ' |'
-    return '\n'.join([line(header), line(['---']*len(header)), *map(line, rows)])
+    "A table in Markdown"
+    return '\n'.join(_markdown_line(cells) for cells in [header, ['---']*len(header), *rows])
 
 def _spans(niche, axes):
     "Of each axis the part that belongs to a niche"
-    cell = np.unravel_index(niche, [bins for _,_,bins in axes.values()])
-    return [f'{low + k*(high-low)/bins:g} to {low + (k+1)*(high-low)/bins:g}' for k,(low,high,bins) in zip(cell, axes.values())]
+    cell, spans = np.unravel_index(niche, [bins for _,_,bins in axes.values()]), []
+    for k,(low,high,bins) in zip(cell, axes.values()):
+        spans.append(f'{low + k*(high-low)/bins:g} to {low + (k+1)*(high-low)/bins:g}')
+    return spans
 
 # %% ../../nbs/invention/00_dataset.ipynb #37483526
 _readme = '''---
@@ -207,62 +291,98 @@ configs:
 '''
 
 # %% ../../nbs/invention/00_dataset.ipynb #ee3cd1e0
+def _rule(card):
+    "Which programs there are, in words"
+    if card['method'] == 'final': return 'the champions of each final map'
+    return (f'every program that a map admitted and whose fitness is at least {card["threshold"]:g} '
+        'of the best in its niche over all runs')
+
+def _run_table(runs):
+    columns = 'seed_program', 'mutator', 'seed', 'folder', 'version', 'evaluations', 'admitted'
+    rows = [(i, *(run[name] for name in columns)) for i,run in enumerate(runs)]
+    return _markdown(('run', *(name.replace('_', ' ') for name in columns)), rows)
+
+def _count_table(card):
+    meaning = {'runs_left_out': f'runs left out, from {", ".join(card["leave_out"])}',
+        'admitted': 'programs admitted to the maps of the other runs', 'left_out': 'of these not good enough',
+        'skipped': 'of these not Python', 'duplicates': 'duplicates of another',
+        'train': 'to train on', 'held_out': 'held out'}
+    return _markdown(('', 'number'), [(text, card['counts'][name]) for name,text in meaning.items()])
+
+# %% ../../nbs/invention/00_dataset.ipynb #5e01b008
+def _niche_table(niches, axes):
+    rows = [(n['niche'], *_spans(n['niche'], axes), n['train'], n['held_out']) for n in niches]
+    return _markdown(('niche', *axes, 'train', 'held out'), rows)
+
+# %% ../../nbs/invention/00_dataset.ipynb #5e01a019
 def _describe(card):
     "The text of README.md"
-    c, runs = card['counts'], card['runs']
-    rule = 'the champions of each final map' if card['method'] == 'final' else (
-        f'every program that a map admitted and whose fitness is at least {card["threshold"]:g} of the best in its niche over all runs')
-    columns = 'seed_program', 'mutator', 'seed', 'folder', 'version', 'evaluations', 'admitted'
-    meaning = {'runs_left_out': f'runs left out, from {", ".join(card["leave_out"])}', 'admitted': 'programs admitted to the maps of the other runs',
-        'left_out': 'of these not good enough', 'skipped': 'of these not Python', 'duplicates': 'duplicates of another', 'train': 'to train on', 'held_out': 'held out'}
-    return _readme.format(domain=card['domain'], train=c['train'], held_out=c['held_out'], runs=len(runs), rule=rule, niches=len(card['niches']),
-        run_table=_markdown(('run', *(name.replace('_', ' ') for name in columns)), [(i, *(run[name] for name in columns)) for i,run in enumerate(runs)]),
-        count_table=_markdown(('', 'number'), [(text, c[name]) for name,text in meaning.items()]),
-        seed_table=_markdown(('seed program', 'train', 'held out'), [s.values() for s in card['seed_programs']]),
-        niche_table=_markdown(('niche', *card['axes'], 'train', 'held out'),
-            [(n['niche'], *_spans(n['niche'], card['axes']), n['train'], n['held_out']) for n in card['niches']]))
+    counts, seeds = card['counts'], [s.values() for s in card['seed_programs']]
+    return _readme.format(domain=card['domain'], train=counts['train'], held_out=counts['held_out'],
+        runs=len(card['runs']), rule=_rule(card), niches=len(card['niches']),
+        run_table=_run_table(card['runs']), count_table=_count_table(card),
+        seed_table=_markdown(('seed program', 'train', 'held out'), seeds),
+        niche_table=_niche_table(card['niches'], card['axes']))
 
 # %% ../../nbs/invention/00_dataset.ipynb #103f5b68
 _splits = {'train': 'data/train-00000-of-00001.parquet', 'held_out': 'data/test-00000-of-00001.parquet'}
 
+def _write_table(table, file):
+    with open(file, 'wb') as f:
+        pq.write_table(table, f, write_page_checksum=True)
+        f.flush()
+        os.fsync(f.fileno())
+
+# %% ../../nbs/invention/00_dataset.ipynb #5e01b007
 def write_dataset(
     dataset:Dataset,
     folder # New or empty
 ):
     "Write a dataset as a folder that `datasets.load_dataset` reads"
     folder = Path(folder)
-    if folder.is_file() or folder.is_dir() and any(folder.iterdir()): raise DatasetError(f'{folder} is not empty; choose another folder, or remove it')
+    if folder.is_file() or folder.is_dir() and any(folder.iterdir()):
+        raise DatasetError(f'{folder} is not empty; choose another folder, or remove it')
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f'{folder.name}.') as aside:
         whole = Path(aside)/'dataset'
         (whole/'data').mkdir(parents=True)
-        for split,file in _splits.items():
-            with open(whole/file, 'wb') as f:
-                pq.write_table(getattr(dataset, split), f, write_page_checksum=True)
-                f.flush()
-                os.fsync(f.fileno())
+        for split,file in _splits.items(): _write_table(getattr(dataset, split), whole/file)
         write_whole(whole/'README.md', _describe(dataset.card))
         write_whole(whole/'card.json', json.dumps(dataset.card, indent=2) + '\n')
         whole.rename(folder)
+
+# %% ../../nbs/invention/00_dataset.ipynb #5e01a021
+_AGAIN = 'restore it, or distill the dataset again'
+
+def _read_card(folder):
+    "The card, the number of programs in each split, and the columns there must be"
+    try:
+        card = json.loads((folder/'card.json').read_text(encoding='utf-8'))
+        return card, dict(card['counts']), _table([], dict(card['axes'])).schema
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f'{folder}/card.json is damaged ({error!r}); {_AGAIN}') from error
+
+def _read_table(file):
+    try: return pq.ParquetFile(file, page_checksum_verification=True).read()
+    except (pa.ArrowException, OSError) as error:
+        raise DatasetError(f'{file} is damaged ({error}); {_AGAIN}') from error
 
 # %% ../../nbs/invention/00_dataset.ipynb #4a4bbcd3
 def read_dataset(
     folder # That `write_dataset` wrote
 )->Dataset:
     "Read a dataset, with an error if anything is missing or damaged"
-    folder, again = Path(folder), 'restore it, or distill the dataset again'
+    folder = Path(folder)
     if not folder.is_dir(): raise DatasetError(f'{folder} is not there; write it with write_dataset')
     missing = [file for file in ('card.json', *_splits.values()) if not (folder/file).is_file()]
-    if missing: raise DatasetError(f'{folder} is not a whole dataset: it has no {" and no ".join(missing)}; {again}')
-    try:
-        card = json.loads((folder/'card.json').read_text(encoding='utf-8'))
-        counts, schema = dict(card['counts']), _table([], dict(card['axes'])).schema
-    except (ValueError, KeyError, TypeError) as error: raise DatasetError(f'{folder}/card.json is damaged ({error!r}); {again}') from error
+    if missing:
+        raise DatasetError(f'{folder} is not a whole dataset: it has no {" and no ".join(missing)}; {_AGAIN}')
+    card, counts, schema = _read_card(folder)
     tables = {}
     for split,file in _splits.items():
-        try: tables[split] = table = pq.ParquetFile(folder/file, page_checksum_verification=True).read()
-        except (pa.ArrowException, OSError) as error: raise DatasetError(f'{folder}/{file} is damaged ({error}); {again}') from error
-        if table.schema != schema or len(table) != counts.get(split): raise DatasetError(f'{folder}/{file} is not what card.json says; {again}')
+        tables[split] = table = _read_table(folder/file)
+        if table.schema != schema or len(table) != counts.get(split):
+            raise DatasetError(f'{folder}/{file} is not what card.json says; {_AGAIN}')
     return Dataset(**tables, card=card)
 
 # %% ../../nbs/invention/00_dataset.ipynb #d576a503
@@ -273,7 +393,9 @@ def push(
     "Upload a dataset to the model hub"
     read_dataset(folder)
     try: from datasets import load_dataset
-    except ImportError as error: raise DatasetError("the model hub needs the package datasets: pip install 'elm_nb[hub]'") from error
+    except ImportError as error:
+        raise DatasetError("the model hub needs the package datasets: pip install 'elm_nb[hub]'") from error
     from huggingface_hub import upload_file
     load_dataset(str(folder)).push_to_hub(name)
-    for file in ('README.md', 'card.json'): upload_file(path_or_fileobj=Path(folder)/file, path_in_repo=file, repo_id=name, repo_type='dataset')
+    for file in ('README.md', 'card.json'):
+        upload_file(path_or_fileobj=Path(folder)/file, path_in_repo=file, repo_id=name, repo_type='dataset')
