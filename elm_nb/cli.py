@@ -68,7 +68,7 @@ def _write_page(folder):
 def elm_evolve(
     domain:str='sodarace',       # What to evolve: sodarace, or package.module:name for a domain of your own
     seed_program:str='square',   # To start from: square, radial, cppn_fixed or cppn_mutable for sodarace
-    mutator:str='diff',          # What proposes edits: diff (a language model) or genetic (of the syntax tree)
+    mutator:str='diff',          # What proposes edits: diff (a language model) or genetic (of syntax trees)
     iterations:int=16,           # Iterations, of each round if there are several
     parents:int=4,               # Niches that are chosen in each iteration
     children:int=8,              # Edits of each parent; an iteration makes parents x children evaluations
@@ -137,7 +137,7 @@ def elm_show(
 @call_parse
 def elm_pretrain(
     out:str='runs/pretrain', # Folder for the adapter; if it holds the same training, unfinished, that goes on
-    model:str=SMOLLM2,       # To get an adapter: a folder, or a name on the hub; an adapter is trained further
+    model:str=SMOLLM2,       # That gets an adapter: a folder, or a name on the hub; or an adapter
     domain:str='sodarace',   # Whose programs are edited, too: sodarace, or package.module:name
     function:str='make_walker', # That commit messages speak of
     human:int=PretrainConfig.human,           # Edits of functions between releases of packages, at most
@@ -148,7 +148,7 @@ def elm_pretrain(
     iterations:int=PretrainConfig.iterations, # Of the genetic run from each seed program; 0 for none
     epochs:float=PretrainConfig.train.epochs, # How often to see each edit
     lr:float=PretrainConfig.train.lr,         # Highest learning rate
-    patience:int=0,          # Stop after so many checkpoints without a better one, and keep that; 0 never does
+    patience:int=0,          # Stop after so many checkpoints without a better one, and keep that; 0 is never
     bf16:bool=False,         # Compute in bf16 on a CPU; some are much faster at it
     seed:int=0,              # Of all random numbers
     processes:int=0          # Processes on this machine; 0 for one on each GPU or core
@@ -169,10 +169,10 @@ def elm_finetune(
     format:str='infill',     # Of edits: infill, unified, replace or rewrite; an adapter keeps to its own
     edits:int=1000,          # Edits to learn, at most, chosen by chance
     improved:float=FinetuneConfig.improved, # Share that is learned of edits that opened no niche
-    preference:float=FinetuneConfig.preference, # Beta of learning from pairs (DPO), for example 0.1; 0 is without
+    preference:float=FinetuneConfig.preference, # Beta of learning from pairs (DPO), such as 0.1; or 0
     epochs:float=FinetuneConfig.epochs, # How often to see each edit
     lr:float=FinetuneConfig.lr,         # Highest learning rate
-    patience:int=0,          # Stop after so many checkpoints without a better one, and keep that; 0 never does
+    patience:int=0,          # Stop after so many checkpoints without a better one, and keep that; 0 is never
     bf16:bool=False,         # Compute in bf16 on a CPU; some are much faster at it
     seed:int=0,              # Of all random numbers
     processes:int=0          # Processes on this machine; 0 for one on each GPU or core
@@ -199,11 +199,11 @@ def elm_pipeline(
     scale:str='tiny',            # tiny (a quarter of an hour on two CPU cores), small or paper
     out:str='runs/pipeline',     # Folder; if it holds the same, unfinished, that goes on
     model:str='',                # To fine-tune as the mutator; by default of the scale
-    generator:str='',            # Model of stage 2: 0.1M to 30M, new, or a model's name; by default of the scale
+    generator:str='',            # Model of stage 2: 0.1M to 30M, or a model's name; by default of the scale
     algorithm:str='',            # Of stage 3: ppo or rloo; by default of the scale
     ten:str='',                  # Terrain embedding: codes, resnet or resnet50; by default of the scale
     seed:int=0,                  # Of all random numbers
-    processes:int=0              # Processes here; 0 for one on each GPU or core, or those that torchrun has started
+    processes:int=0              # Processes here; 0 for one on each GPU or core, or torchrun's
 ):
     "Go through all three stages, and write a page of results"
     config = _scaled(scale, seed, model, generator, algorithm, ten)
