@@ -5,9 +5,10 @@
 
 From Square, 512 evaluations of each mutator with three run seeds, 2 parents x 16 children an iteration for
 all of them: genetic, genetic with numbers only, the model trained on human edits only, on accepted edits,
-too, and further on edits that it got accepted itself in several ways, or the genetic mutator; and with commit
-messages that adapt. What is learned from are runs with other seeds than those compared. Some get four times as
-long runs, too: as many evaluations as a comparison and the runs of one round to learn from have together.
+too, and further on edits that it got accepted itself in several ways, or the genetic mutator; and with
+commit messages that adapt. What is learned from are runs with other seeds than those compared. Some get four
+times as long runs, too: as many evaluations as a comparison and the runs of one round to learn from have
+together.
 Goes on where it was stopped. Takes two hours on two cores.
 """
 import json

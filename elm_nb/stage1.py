@@ -228,7 +228,7 @@ def _learned(config, k, domain, folder, accelerator):
             return config.model
     return str(out/'adapter')
 
-# %% ../nbs/03_stage1.ipynb #8c86ac6b
+# %% ../nbs/03_stage1.ipynb #3154a963
 def run_rounds(
     accelerator:Accelerator,
     config:RoundsConfig,
@@ -242,7 +242,8 @@ def run_rounds(
             accelerator.wait_for_everyone() # until the log is written
             mutator = None # one model at a time in memory
             if k: model = _learned(config, k, domain, Path(folder), accelerator)
-            mutator = make_mutator(replace(config, model=model), domain, str(accelerator.device))
+            of_round = replace(config, model=model, finetune=replace(config.finetune, model=model))
+            mutator = make_mutator(of_round, domain, str(accelerator.device))
             until = (k+1)*config.iterations
             evolve(domain, mutator, program, until, config.parents, config.children, config.seed, run)
 

@@ -44,7 +44,7 @@ class Stopped(Exception): pass
 
 
 def test_rounds_that_were_stopped_are_equal(tmp_path, tiny):
-    "The genetic mutator stands in for the language model, of whose edits only those of a real one are accepted"
+    "The genetic mutator stands in for a language model, of which only a real one has anything accepted"
     config, used = RoundsConfig(model=tiny, iterations=4, finetune=learning(tiny, edits=20)), []
     def mutator(config, *args):
         used.append(config.model)
@@ -83,7 +83,8 @@ def test_rounds_that_were_stopped_are_equal(tmp_path, tiny):
             row = page.split(f'<td>{name}</td>')[1].split('</tr>')[0]
             assert f'<td>{shares(found)["accepted"]:.1%}</td>' in row
         resume_rounds(tmp_path/'whole', 3, 1)
-        assert rows(tmp_path/'whole')[-1].iteration == 12 and (tmp_path/'whole/adapters/round-3/adapter').exists()
+        assert rows(tmp_path/'whole')[-1].iteration == 12
+        assert (tmp_path/'whole/adapters/round-3/adapter').exists()
         with pytest.raises(RunError, match='asked for 3 rounds; more can be asked for, not 2'):
             resume_rounds(tmp_path/'whole', 2, 1)
 
@@ -99,7 +100,8 @@ def test_options_of_training_that_would_have_no_effect(tiny):
 class Late:
     "Changes nothing in the first three iterations"
     def propose(self, program, n, seed):
-        return GeneticMutator().propose(program, n, seed) if seed[1] > 3 else [Proposal(Applied(program, 'no_op'))]*n
+        if seed[1] > 3: return GeneticMutator().propose(program, n, seed)
+        return [Proposal(Applied(program, 'no_op'))]*n
 
 
 def test_a_round_that_began_without_lessons_stays_so(tmp_path, tiny):
@@ -115,7 +117,7 @@ def test_a_round_that_began_without_lessons_stays_so(tmp_path, tiny):
         start_rounds(config, tmp_path/'whole', 1)
         with patch.object(evolve_module, '_iteration', stopping), pytest.raises(Stopped):
             start_rounds(config, tmp_path/'parts', 1)
-        assert sum(e.accepted for e in rows(tmp_path/'parts')) > 5 # by now there would be something to learn from
+        assert sum(e.accepted for e in rows(tmp_path/'parts')) > 5 # by now there are lessons
         start_rounds(config, tmp_path/'parts', 1)
     assert rows(tmp_path/'parts') == rows(tmp_path/'whole') and set(used) == {tiny}
 
@@ -128,7 +130,8 @@ def test_two_processes_give_the_same_rows(tmp_path, tiny):
 
 def test_what_is_learned_from(tmp_path, tiny, genetic):
     with Run(genetic) as run:
-        new, improved, rejected = (edits_of(run, which) for which in (('new',), ('improved',), ('rejected', '')))
+        new, improved = edits_of(run, ('new',)), edits_of(run, ('improved',))
+        rejected = edits_of(run, ('rejected', ''))
         entries = list(run.entries())
     assert len(new) + len(improved) == sum(e.accepted for e in entries) - 1
     assert len(rejected) == sum(e.changed and not e.accepted for e in entries)
@@ -143,8 +146,8 @@ def test_what_is_learned_from(tmp_path, tiny, genetic):
 
 
 def test_the_command(tmp_path, tiny, genetic):
-    arguments = [str(genetic), '--model', tiny, '--edits', '8', '--processes', '2', '--out', str(tmp_path/'out')]
-    with patch('sys.argv', ['elm', 'finetune', *arguments]): main()
+    options = ['--model', tiny, '--edits', '8', '--processes', '2', '--out', str(tmp_path/'out')]
+    with patch('sys.argv', ['elm', 'finetune', str(genetic), *options]): main()
     assert load_model(str(tmp_path/'out/adapter')).notes == {'format': 'infill'}
 
 
