@@ -1,4 +1,4 @@
-"""All three stages with one command: evolve walkers, train a model that writes them, teach it to invent for the terrain it is shown.
+"""All three stages with one command: evolve walkers, write them, invent for a terrain.
 
 Docs: https://elm-nb.github.io/elm_nb/pipeline.html.md"""
 

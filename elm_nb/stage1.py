@@ -1,4 +1,4 @@
-"""A run of evolution from a configuration: start it, stop it, go on with it, and let its mutator learn in rounds.
+"""Evolution from a configuration: start a run, stop it, go on, let its mutator learn in rounds.
 
 Docs: https://elm-nb.github.io/elm_nb/stage1.html.md"""
 

@@ -1,4 +1,4 @@
-"""A language model as the mutation operator: show it a program and a place in it, and let it write what stands there instead.
+"""A language model as the mutation operator: it is shown a place in a program, and writes it anew.
 
 Docs: https://elm-nb.github.io/elm_nb/language/mutator.html.md"""
 

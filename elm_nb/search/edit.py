@@ -1,4 +1,4 @@
-"""A change to a program, written as text: how to make one, read one, and apply one without ever guessing in silence.
+"""A change to a program as text: how to make, read and apply one without guessing in silence.
 
 Docs: https://elm-nb.github.io/elm_nb/search/edit.html.md"""
 

@@ -1,4 +1,4 @@
-"""The loop of ELM: choose parents, propose children, run them, keep the best of each kind, and write everything down.
+"""The loop of ELM: choose parents, propose children, run them, keep the best of each kind.
 
 Docs: https://elm-nb.github.io/elm_nb/search/evolve.html.md"""
 

@@ -1,4 +1,4 @@
-"""A run on disk: every evaluation in a log that survives being killed, and from which the archive is built again.
+"""A run on disk: a log that survives being killed, and from which the archive is built again.
 
 Docs: https://elm-nb.github.io/elm_nb/search/run.html.md"""
 

@@ -229,7 +229,7 @@ def picture(self:Sodarace,
         return f'<p>{html.escape(outcome.status)}: {html.escape(outcome.detail)}</p>'
     try: rollout = simulate(outcome.value, self.terrain, self.config, fps=10, backend=self.backend)
     except InvalidWalker as error: return f'<p>{html.escape(str(error))}</p>'
-    return animate(outcome.value, rollout, self.terrain)
+    return animate(outcome.value, rollout, self.terrain, config=self.config)
 
 # %% ../../nbs/sodarace/06_domain.ipynb #d38ad8d6
 @patch
@@ -242,4 +242,4 @@ def player(self:Sodarace,
     walkers = [walker for _,walker in built]
     rollouts = simulate_many(walkers, self.terrain, self.config, fps=10, backend=self.backend)
     exhibits = [Exhibit(*champion, walker, r) for (champion,walker),r in zip(built, rollouts)]
-    return map_player(exhibits, self.axes, self.terrain)
+    return map_player(exhibits, self.axes, self.terrain, self.config)

@@ -1,4 +1,4 @@
-"""A walker to change by hand: drag a joint, make a muscle stronger, choose another ground, and see at once how it walks.
+"""A walker to change by hand: drag a joint, choose another ground, see how it walks.
 
 Docs: https://elm-nb.github.io/elm_nb/sodarace/live.html.md"""
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import NamedTuple
 
+from .. import ElmError
+
 # %% ../../nbs/sodarace/00_walker.ipynb #3dea0885
 class Muscle(NamedTuple):
     "A spring between two joints; it swings unless `amplitude` is 0"
@@ -21,7 +23,7 @@ class Muscle(NamedTuple):
     phase:float=0.0      # Offset in the period, in radians
 
 # %% ../../nbs/sodarace/00_walker.ipynb #4dc10876
-class InvalidWalker(ValueError): "The data does not describe a walker; the message says why"
+class InvalidWalker(ElmError): "The data does not describe a walker; the message says why"
 
 def _require(condition, message):
     if not condition: raise InvalidWalker(message)
