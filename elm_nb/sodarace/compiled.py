@@ -74,6 +74,7 @@ class _Springs(NamedTuple):
     normal:np.ndarray # (springs, 2), direction from the first to the second in this step
     drag:np.ndarray   # (springs,), relative speed that damping has left so far in this step
 
+# %% ../../nbs/sodarace/03_compiled.ipynb #6c50b9e9
 @_compiled
 def _at_rest(p, ends):
     "Joints at `p` that do not move, and the springs between them"
@@ -93,6 +94,7 @@ class _Memory(NamedTuple):
 def _no_memory(n):
     return _Memory(np.full((n,_slots), -1), np.full((n,_slots), -9), np.zeros((n,_slots,2)))
 
+# %% ../../nbs/sodarace/03_compiled.ipynb #00e2130e
 @_compiled
 def _slot_for(memory, i, s):
     "The slot of joint `i` for segment `s`: its own, or else the one that has not been used for longest"
@@ -256,6 +258,7 @@ def _fall(v, c, remains):
         v[i,0] *= remains
         v[i,1] = v[i,1]*remains + c.gravity*c.dt
 
+# %% ../../nbs/sodarace/03_compiled.ipynb #3a57242f
 @_compiled
 def _push_again(v, count, memory, contacts):
     "Begin contacts that last with the push they had"

@@ -118,6 +118,7 @@ def _add_joint(space, place, config):
     space.add(body, disc)
     return body
 
+# %% ../../nbs/sodarace/02_simulator.ipynb #e5127500
 def _add_walker(space, walker, xy, config):
     "Put the walker into `space` and return its bodies and springs"
     bodies = [_add_joint(space, (x, y), config) for x,y in xy.tolist()]
@@ -172,8 +173,10 @@ def _empty_space(config):
     space.collision_bias = config.collision_bias
     return space
 
+# %% ../../nbs/sodarace/02_simulator.ipynb #8697bdc8
 def _positions(bodies): return [tuple(b.position) for b in bodies]
 
+# %% ../../nbs/sodarace/02_simulator.ipynb #34f0cda6
 def _settle(space, bodies, xy, config):
     "Let the walker come to rest and return how many steps that took"
     limit, check = round(config.settle/config.dt), round(config.rest_time/config.dt)
@@ -200,6 +203,7 @@ def _walk(space, walker, bodies, springs, rest, every, dt):
         step(space._space, dt)
     return np.array([*frames, _positions(bodies)])
 
+# %% ../../nbs/sodarace/02_simulator.ipynb #79fa85a3
 def _walk_pymunk(walker, terrain, config, xy, rest, every):
     "Positions in the frames asked for, and the steps that settling took"
     space = _empty_space(config)
@@ -220,6 +224,7 @@ def _record(config):
     names = [(f.name, float) for f in fields(config)]
     return np.array(tuple(map(float, astuple(config))), dtype=names)[()]
 
+# %% ../../nbs/sodarace/02_simulator.ipynb #02ff79ea
 def _walk_numba(walker, terrain, config, xy, rest, every):
     "As `_walk_pymunk`"
     try: from elm_nb.sodarace.compiled import walk
@@ -278,6 +283,7 @@ def _simulate_numbered(numbered, **options):
     try: return simulate(walker, **options)
     except InvalidWalker as error: raise InvalidWalker(f'walker {number}: {error}') from None
 
+# %% ../../nbs/sodarace/02_simulator.ipynb #c7cb5993
 def simulate_many(
     walkers,
     terrain:Terrain=flat(),
@@ -304,6 +310,7 @@ def _perturbed(walker, noise, rng):
     moved = joints + rng.normal(0, noise, joints.shape)
     return replace(walker, joints=tuple(map(tuple, moved.tolist())))
 
+# %% ../../nbs/sodarace/02_simulator.ipynb #831ff993
 def robust_fitness(
     walker:Walker,
     terrain:Terrain=flat(),
