@@ -4,12 +4,14 @@
     elm pretrain --iterations 0 --bf16 --misspelled 600 --out runs/misspelled
     elm pretrain --iterations 0 --bf16 --misspelled 2400 --out runs/misspelled-more
     elm pretrain --iterations 0 --bf16 --format rewrite --out runs/rewrite
-    python benchmarks/bugs.py runs/bugs runs/human/adapter runs/misspelled/adapter runs/misspelled-more/adapter runs/rewrite/adapter
+    python benchmarks/bugs.py runs/bugs runs/human/adapter runs/misspelled/adapter \\
+        runs/misspelled-more/adapter runs/rewrite/adapter
 
-4-Parity with one to five bugs and Quadratic with one and two. As mutators with the message `Fixed bugs.` are asked: the model that
-was trained on human edits, and two that were trained on misspelled names, too, 1,000 times a point; and 250 times the untrained one,
-the one that comes with the package, and one that was trained on human edits and writes functions anew; the untrained one by the paper's
-prompt, too. Random mutation of the nodes of the expression tree tries 100,000 times, at several rates.
+4-Parity with one to five bugs and Quadratic with one and two. As mutators with the message `Fixed bugs.`
+are asked: the model that was trained on human edits, and two that were trained on misspelled names, too,
+1,000 times a point; and 250 times the untrained one, the one that comes with the package, and one that
+was trained on human edits and writes functions anew; the untrained one by the paper's prompt, too.
+Random mutation of the nodes of the expression tree tries 100,000 times, at several rates.
 Goes on where it was stopped. Takes about an hour on two cores, and the trainings longer.
 """
 import itertools, json, re, sys
@@ -44,9 +46,12 @@ def parity_with(bugs):
     names = ', '.join(f'{"c" if k <= bugs else "b"}{k}' for k in range(1, 5))
     return PARITY.replace('[b1, b2, b3, b4]', f'[{names}]').replace('% 2', '% 3' if bugs > 4 else '% 2')
 
-POINTS = {('4-Parity', k): parity_with(k) for k in range(1, 6)} | {('Quadratic', k): QUADRATIC.replace(' + ', ' - ', k) for k in (1, 2)}
-INPUTS = {'4-Parity': list(itertools.product((0, 1), repeat=4)), 'Quadratic': [(2, 3, 5, 7), (1, -4, 6, 3), (-3, 2, -8, 5), (4, 0, 9, -2)]}
-ANSWERS = {'4-Parity': [sum(bits) % 2 for bits in INPUTS['4-Parity']], 'Quadratic': [a*x*x + b*x + c for a,b,c,x in INPUTS['Quadratic']]}
+POINTS = {('4-Parity', k): parity_with(k) for k in range(1, 6)}
+POINTS |= {('Quadratic', k): QUADRATIC.replace(' + ', ' - ', k) for k in (1, 2)}
+INPUTS = {'4-Parity': list(itertools.product((0, 1), repeat=4)),
+    'Quadratic': [(2, 3, 5, 7), (1, -4, 6, 3), (-3, 2, -8, 5), (4, 0, 9, -2)]}
+ANSWERS = {'4-Parity': [sum(bits) % 2 for bits in INPUTS['4-Parity']],
+    'Quadratic': [a*x*x + b*x + c for a,b,c,x in INPUTS['Quadratic']]}
 FUNCTIONS = {'4-Parity': 'parity', 'Quadratic': 'quadratic'}
 
 
@@ -57,12 +62,14 @@ def is_right(program, problem, sandbox):
     return found.status == 'ok' and found.value == ANSWERS[problem]
 
 
-# Random mutation of nodes: the expression is a list of nodes, operators and terminals in the order in which they are written
-EXPRESSIONS = {'4-Parity': ['b1', '+', 'b2', '+', 'b3', '+', 'b4', '%', '2.'], 'Quadratic': ['a', '*', 'x', '**', '2.', '+', 'b', '*', 'x', '+', 'c']}
+# Random mutation of nodes: an expression is a list of operators and terminals in the order of writing
+EXPRESSIONS = {'4-Parity': ['b1', '+', 'b2', '+', 'b3', '+', 'b4', '%', '2.'],
+    'Quadratic': ['a', '*', 'x', '**', '2.', '+', 'b', '*', 'x', '+', 'c']}
 TEXTS = {'4-Parity': '({} {} {} {} {} {} {}) {} {}', 'Quadratic': '{} {} {} {} {} {} {} {} {} {} {}'}
 OPERATORS = ['+', '-', '*', '%', '**']
 NUMBERS = ['0.', '1.', '2.', '3.'] # floats, which overflow instead of growing
-TERMINALS = {'4-Parity': [f'{l}{k}' for l in 'bc' for k in range(1, 5)] + NUMBERS, 'Quadratic': list('abcx') + NUMBERS}
+TERMINALS = {'4-Parity': [f'{l}{k}' for l in 'bc' for k in range(1, 5)] + NUMBERS,
+    'Quadratic': list('abcx') + NUMBERS}
 
 def with_bugs(problem, bugs):
     "The nodes of an expression with bugs"
@@ -75,17 +82,19 @@ def computes(nodes, problem):
     "Is an expression right for all inputs?"
     names = {'4-Parity': ('b1', 'b2', 'b3', 'b4'), 'Quadratic': tuple('abcx')}[problem]
     code = compile(TEXTS[problem].format(*nodes), problem, 'eval')
-    try: return all(eval(code, {'__builtins__': {}}, dict(zip(names, map(float, given)))) == answer for given,answer in zip(INPUTS[problem], ANSWERS[problem]))
+    def value(given): return eval(code, {'__builtins__': {}}, dict(zip(names, map(float, given))))
+    try: return all(value(given) == answer for given,answer in zip(INPUTS[problem], ANSWERS[problem]))
     except (NameError, ZeroDivisionError, OverflowError, TypeError): return False
 
 def genetic(problem, bugs, rate, rng):
-    "How many of all trials are right, when each node is replaced by another one of its kind with a chance of `rate`"
+    "How many trials are right, when each node is replaced by another of its kind with probability `rate`"
     nodes, known, right = with_bugs(problem, bugs), {}, 0
     changes = rng.random((TRIALS, len(nodes))) < rate
     for change in changes:
         child = list(nodes)
         for i in np.flatnonzero(change):
-            others = [o for o in (OPERATORS if nodes[i] in OPERATORS else TERMINALS[problem]) if o != nodes[i]]
+            kind = OPERATORS if nodes[i] in OPERATORS else TERMINALS[problem]
+            others = [o for o in kind if o != nodes[i]]
             child[i] = others[rng.integers(len(others))]
         key = tuple(child)
         if key not in known: known[key] = computes(child, problem)
@@ -97,30 +106,35 @@ def by_prompt(model, program, n, seed):
     "Children by the paper's form of prompt, whatever they call the function"
     name = re.match(r'def \w+', program)[0]
     prompt = f'# A buggy implementation\n{program}\n\n# {MESSAGE}\ndef'
-    ended = lambda text: any(line and not line.startswith(' ') for line in text.split('\n')[1:])
+    def inside(line): return not line or line.startswith(' ')
+    def ended(text): return not all(inside(line) for line in text.split('\n')[1:])
     def child(sample):
         head, *body = ('def' + sample.text).split('\n')
-        return '\n'.join([re.sub(r'^def \w+', name, head), *itertools.takewhile(lambda line: not line or line.startswith(' '), body)]).rstrip()
+        return '\n'.join([re.sub(r'^def \w+', name, head), *itertools.takewhile(inside, body)]).rstrip()
     return [child(s) for s in model.sample(prompt, n, 128, *SAMPLING, stop=ended, seed=seed)]
 
 def measure(accelerator, name, model_name, format, samples, file):
     "Ask a model at every point; without a format by prompt"
-    model, sandbox, size, result, begin = load_model(model_name, str(accelerator.device), torch.bfloat16), Sandbox(), 50, [], perf_counter()
+    model, sandbox = load_model(model_name, str(accelerator.device), torch.bfloat16), Sandbox()
+    size, result, begin = 50, [], perf_counter()
     mutator = DiffMutator(model, {MESSAGE: 1.}, (), *SAMPLING, format=format) if format else None
     def batch(task):
         program, start = task
         if not mutator: return by_prompt(model, program, size, start)
         return [p.applied.source for p in mutator.propose(program, size, [0, start])]
     for (problem,bugs),program in POINTS.items():
-        children = [c for part in distributed_map(batch, [(program, start) for start in range(0, samples, size)], accelerator) for c in part]
+        tasks = [(program, start) for start in range(0, samples, size)]
+        children = [c for part in distributed_map(batch, tasks, accelerator) for c in part]
         verdicts = {c: is_right(c, problem, sandbox) for c in dict.fromkeys(children)}
         count = Counter(children)
         wrong = [c for c,_ in count.most_common() if not verdicts[c] and c != program]
-        result.append({'problem': problem, 'bugs': bugs, 'right': sum(n for c,n in count.items() if verdicts[c]), 'samples': samples,
+        right = sum(n for c,n in count.items() if verdicts[c])
+        result.append({'problem': problem, 'bugs': bugs, 'right': right, 'samples': samples,
             'unchanged': count[program], 'often wrong': wrong[:3]})
         if accelerator.is_main_process: print(name, *list(result[-1].values())[:5], flush=True)
     sandbox.close()
-    if accelerator.is_main_process: write_whole(file, json.dumps({'model': model_name, 'seconds': perf_counter() - begin, 'rows': result}))
+    found = {'model': model_name, 'seconds': perf_counter() - begin, 'rows': result}
+    if accelerator.is_main_process: write_whole(file, json.dumps(found))
     accelerator.wait_for_everyone()
 
 
@@ -128,17 +142,25 @@ if __name__ == '__main__':
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
     human, misspelled, more, rewrite = sys.argv[2:]
-    models = {'human': (human, 'infill', 1000), 'misspelled': (misspelled, 'infill', 1000), 'more misspelled': (more, 'infill', 1000),
-        'untrained': (SMOLLM2, 'infill', 250), 'accepted': (EDITS, 'infill', 250), 'prompt': (SMOLLM2, None, 250), 'rewrite': (rewrite, 'rewrite', 250)}
+    models = {'human': (human, 'infill', 1000), 'misspelled': (misspelled, 'infill', 1000),
+        'more misspelled': (more, 'infill', 1000), 'untrained': (SMOLLM2, 'infill', 250),
+        'accepted': (EDITS, 'infill', 250), 'prompt': (SMOLLM2, None, 250),
+        'rewrite': (rewrite, 'rewrite', 250)}
     if not (out/'genetic.json').exists():
         begin = perf_counter()
-        rows = [{'problem': problem, 'bugs': bugs, 'rate': rate, 'right': genetic(problem, bugs, rate, np.random.default_rng([bugs, i])), 'samples': TRIALS}
-            for problem,bugs in POINTS for i,rate in enumerate(RATES)]
-        write_whole(out/'genetic.json', json.dumps({'model': '', 'seconds': perf_counter() - begin, 'rows': rows}))
+        rows = []
+        for (problem,bugs),(i,rate) in itertools.product(POINTS, enumerate(RATES)):
+            right = genetic(problem, bugs, rate, np.random.default_rng([bugs, i]))
+            rows.append({'problem': problem, 'bugs': bugs, 'rate': rate, 'right': right, 'samples': TRIALS})
+        made = {'model': '', 'seconds': perf_counter() - begin, 'rows': rows}
+        write_whole(out/'genetic.json', json.dumps(made))
     for name,(model,format,samples) in models.items():
         if not (file := out/f'{name}.json').exists(): launch(measure, (name, model, format, samples, file), 2)
-        if json.loads(file.read_text())['model'] != model: raise SystemExit(f'{file} was made with another model; choose another folder')
+        if json.loads(file.read_text())['model'] != model:
+            raise SystemExit(f'{file} was made with another model; choose another folder')
     found = {name: json.loads((out/f'{name}.json').read_text()) for name in ('genetic', *models)}
-    made = {'command': f'python benchmarks/bugs.py {" ".join(sys.argv[1:])}', 'seconds': sum(f['seconds'] for f in found.values()), 'sampling': SAMPLING}
-    programs, results = [[*point, program] for point,program in POINTS.items()], {name: f['rows'] for name,f in found.items()}
+    made = {'command': f'python benchmarks/bugs.py {" ".join(sys.argv[1:])}',
+        'seconds': sum(f['seconds'] for f in found.values()), 'sampling': SAMPLING}
+    programs = [[*point, program] for point,program in POINTS.items()]
+    results = {name: f['rows'] for name,f in found.items()}
     OUT.write_text(json.dumps({**made, 'programs': programs, 'results': results}, indent=1) + '\n')

@@ -45,27 +45,28 @@ class FinetuneConfig:
     lr:float=5e-4         # Highest learning rate
     patience:int=0        # See `TrainConfig`
     improved:float=1.     # Share that is learned of the edits that improved a champion and opened no niche
-    preference:float=0.   # If above 0, learn from pairs with a rejected edit of the same program; this is `Pairs.beta`
+    preference:float=0.   # `Pairs.beta`, if above 0: learn from pairs with rejected edits of the same program
     bf16:bool=False       # Compute in bf16 on a CPU, too; some are much faster at it
     seed:int=0            # Of the choice of edits, their order, messages and prefixes
 
     def __post_init__(self):
-        least = dict(edits=2, longest=2, rank=1, pack=1, batch=1, patience=0, improved=0, preference=0, seed=0)
-        check_numbers(self, least, ('epochs', 'held_out', 'lr'))
+        least = dict(edits=2, longest=2, rank=1, pack=1, batch=1, patience=0, improved=0, preference=0)
+        check_numbers(self, least | {'seed': 0}, ('epochs', 'held_out', 'lr'))
         if self.improved > 1:
-            raise TrainingError(f'improved is {self.improved}; it must be at most 1, which learns all such edits')
+            raise TrainingError(f'improved is {self.improved}; it must be at most 1, which learns them all')
         if self.held_out >= 1:
             raise TrainingError(f'held_out is {self.held_out}; it must be below 1, for example 0.1')
         check_format(self.format)
 
-# %% ../../nbs/language/08_finetune.ipynb #2722c55d
+# %% ../../nbs/language/08_finetune.ipynb #bc6e5acd
 def _check_rank(model, config):
     "Refuse a rank that an adapter does not have"
     own = next(iter(model.model.peft_config.values())).r
     if config.rank in (own, FinetuneConfig.rank): return # the default asks for nothing
-    raise TrainingError(f'rank is {config.rank}, but the adapter {config.model!r} has rank {own} and is trained further; '
-        'leave rank as it is, or begin with a model without an adapter')
+    raise TrainingError(f'rank is {config.rank}, but the adapter {config.model!r} has rank {own} '
+        'and is trained further; leave rank as it is, or begin with a model without an adapter')
 
+# %% ../../nbs/language/08_finetune.ipynb #2722c55d
 def _load(config, device):
     "The model to train, as it is before"
     dtype = torch.bfloat16 if config.bf16 else None
@@ -74,25 +75,27 @@ def _load(config, device):
     if isinstance(model.model, PeftModel): _check_rank(model, config)
     return model
 
-# %% ../../nbs/language/08_finetune.ipynb #edf39c92
+# %% ../../nbs/language/08_finetune.ipynb #e977c873
 def _packs(found:Sequence[Lesson], model:LanguageModel, config, accelerator):
     "Lessons as what is computed together"
     if not config.preference: return pack([lesson.text for lesson in found], config.pack)
     return pack_pairs(model, found, config.pack, config.preference, accelerator)
 
+# %% ../../nbs/language/08_finetune.ipynb #edf39c92
 def _schedule(config, packs:int)->TrainConfig:
     "How to train on so many packs"
     steps = max(1, round(config.epochs*packs/config.batch))
     return TrainConfig(steps, config.batch, micro_batch=1, lr=config.lr, warmup=max(1, steps//10),
         check_every=max(1, steps//8), seed=config.seed, patience=config.patience)
 
-# %% ../../nbs/language/08_finetune.ipynb #515f83c2
+# %% ../../nbs/language/08_finetune.ipynb #6a99eebd
 def _write(model, folder, config, card):
     "The adapter, and what it was trained on"
     write_whole(folder/'finetune.json', json.dumps({'config': asdict(config), **card}, indent=1) + '\n')
     model.notes = {'format': config.format}
     model.save(folder/'adapter', torch.bfloat16)
 
+# %% ../../nbs/language/08_finetune.ipynb #515f83c2
 def train_mutator(
     changes:Sequence[Change],
     messages:Mapping[str,float], # Of the domain
@@ -105,23 +108,25 @@ def train_mutator(
     "Train an adapter on edits, and write it to `folder/adapter`"
     accelerator = accelerator or processes_now()
     model = _load(config, str(accelerator.device))
-    found = lessons(changes, model, messages, config.format, config.edits, config.longest, config.held_out, config.seed,
-        rejected if config.preference else None)
+    found = lessons(changes, model, messages, config.format, config.edits, config.longest, config.held_out,
+        config.seed, rejected if config.preference else None)
     learned, held_out = (_packs(part, model, config, accelerator) for part in (found.learned, found.held_out))
-    if not isinstance(model.model, PeftModel): model = add_lora(model, config.rank, 2*config.rank, config.seed)
+    has_adapter = isinstance(model.model, PeftModel)
+    if not has_adapter: model = add_lora(model, config.rank, 2*config.rank, config.seed)
     made_with = {**asdict(config), **found.counts}
     log = train(model, learned, held_out, _schedule(config, len(learned)), folder, accelerator, made_with)
-    if accelerator.is_main_process:
-        _write(model, Path(folder), config, {'counts': found.counts, 'packs': len(learned), **card, 'log': log})
+    card = {'counts': found.counts, 'packs': len(learned), **card, 'log': log}
+    if accelerator.is_main_process: _write(model, Path(folder), config, card)
     accelerator.wait_for_everyone()
     return found.counts, log
 
-# %% ../../nbs/language/08_finetune.ipynb #ff37a066
+# %% ../../nbs/language/08_finetune.ipynb #790863ab
 def _rejected(folders, accepted, until):
     "Edits that were not accepted by any run"
     known = {(c.before, c.after) for c in accepted}
     return [c for c in edits_of_runs(folders, ('rejected', ''), until) if (c.before, c.after) not in known]
 
+# %% ../../nbs/language/08_finetune.ipynb #ff37a066
 def finetune(
     folders:Sequence,   # Of runs
     messages:Mapping[str,float], # Of the domain
@@ -138,16 +143,19 @@ def finetune(
     rejected = _rejected(folders, accepted, until) if config.preference else ()
     return train_mutator(changes, messages, config, folder, accelerator, rejected=rejected)
 
-# %% ../../nbs/language/08_finetune.ipynb #e82c514f
-def _finetune(accelerator, folders, messages, config, folder): finetune(folders, messages, config, folder, accelerator)
+# %% ../../nbs/language/08_finetune.ipynb #78aecc24
+def _finetune(accelerator, folders, messages, config, folder):
+    finetune(folders, messages, config, folder, accelerator)
 
 def _domain_of(folders):
     "The one domain of all runs; `RunError` if there is no such"
     names = {str(f): read_config(f).get('domain') for f in folders}
-    if len(set(names.values())) == 1 and None not in names.values(): return find_domain(names[str(folders[0])])
+    found = set(names.values())
+    if len(found) == 1 and None not in found: return find_domain(found.pop())
     got = ', '.join(f'{name} in {folder}' for folder,name in names.items()) or 'no run'
     raise RunError(f'the runs must be of one domain, with a name; got {got}')
 
+# %% ../../nbs/language/08_finetune.ipynb #e82c514f
 def start_finetune(
     folders:Sequence, # Of runs of one domain
     config:FinetuneConfig,

@@ -37,9 +37,11 @@ class Package(NamedTuple):
 PACKAGES = {
     'arrow': Package('Apache-2.0', '0.14.0 0.14.5 0.15.0 0.16.0 0.17.0 1.0.3 1.1.0 1.2.0 1.3.0 1.4.0'),
     'attrs': Package('MIT', '17.1.0 18.1.0 18.2.0 19.1.0 19.3.0 20.1.0 20.3.0 21.1.0 22.1.0 23.1.0 25.1.0'),
-    'boltons': Package('BSD-3-Clause', '16.5.1 17.2.0 18.0.1 19.1.0 19.3.0 20.0.0 20.2.1 21.0.0 23.0.0 24.0.0 25.0.0'),
+    'boltons': Package('BSD-3-Clause',
+        '16.5.1 17.2.0 18.0.1 19.1.0 19.3.0 20.0.0 20.2.1 21.0.0 23.0.0 24.0.0 25.0.0'),
     'click': Package('BSD-3-Clause', '6.0 6.7 7.0 7.1.1 8.0.0 8.0.4 8.1.0 8.1.3 8.1.8 8.2.0 8.3.0'),
-    'fastcore': Package('Apache-2.0', '1.0.0 1.1.0 1.2.0 1.3.0 1.3.10 1.3.20 1.4.0 1.5.0 1.5.20 1.5.40 1.7.0'),
+    'fastcore': Package('Apache-2.0',
+        '1.0.0 1.1.0 1.2.0 1.3.0 1.3.10 1.3.20 1.4.0 1.5.0 1.5.20 1.5.40 1.7.0'),
     'jinja2': Package('BSD-3-Clause', '2.8 2.9 2.9.6 2.10 2.10.3 2.11.0 2.11.3 3.0.0 3.0.3 3.1.0 3.1.6'),
     'marshmallow': Package('MIT', '1.0.0 1.2.0 2.0.0 2.4.0 2.10.0 2.20.0 3.0.0 3.5.0 3.10.0 3.20.0 4.0.0'),
     'more-itertools': Package('MIT', '4.0.0 5.0.0 6.0.0 7.2.0 8.0.0 8.4.0 8.8.0 8.12.0 9.0.0 10.0.0 10.7.0'),
@@ -50,12 +52,13 @@ PACKAGES = {
     'urllib3': Package('MIT', '1.15 1.19 1.22 1.23 1.24 1.25 1.25.9 1.26.0 1.26.8 2.0.2 2.3.0'),
     'werkzeug': Package('BSD-3-Clause', '0.11 0.12 0.13 0.14 0.15.0 0.16.0 1.0.0 2.0.0 2.1.0 2.2.0 3.0.0')}
 
-# %% ../../nbs/language/05_human_edits.ipynb #b25f0b3d
+# %% ../../nbs/language/05_human_edits.ipynb #65157bec
 def _wheel(package, release, folder):
     "The wheel of a release in a folder, or None"
     start = f'{package.replace("-", "_")}-{release}-'
     return next((f for f in folder.glob('*.whl') if f.name.lower().startswith(start)), None)
 
+# %% ../../nbs/language/05_human_edits.ipynb #b25f0b3d
 def fetch_release(
     package:str,
     release:str,
@@ -68,19 +71,21 @@ def fetch_release(
     subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return _wheel(package, release, folder)
 
-# %% ../../nbs/language/05_human_edits.ipynb #c1bff20c
+# %% ../../nbs/language/05_human_edits.ipynb #d7a22683
 class DownloadError(ElmError): "Releases cannot be had; the message says which, and what to do"
 
+# %% ../../nbs/language/05_human_edits.ipynb #3e625dfb
 def _check_complete(wheels, folder):
     "Refuse to go on without a release that was asked for"
     gone = [f'{name}=={release}' for (name,release),wheel in wheels.items() if wheel is None]
     if not gone: return
     named = ', '.join(gone[:10]) + (f' and {len(gone)-10} more' if len(gone) > 10 else '')
-    raise DownloadError(f'{len(gone)} of {len(wheels)} releases cannot be had: {named}. Fewer would give another training, '
-        f'so this stops here; the others stay in {folder}. `pip download --no-deps --only-binary=:all: {gone[0]}` says '
-        'what is wrong; then start again, or ask for nothing that is made of them (human edits, bugs, misspelled names, '
-        'changed numbers)')
+    raise DownloadError(f'{len(gone)} of {len(wheels)} releases cannot be had: {named}. Fewer would give '
+        f'another training, so this stops here; the others stay in {folder}. '
+        f'`pip download --no-deps --only-binary=:all: {gone[0]}` says what is wrong; then start again, or '
+        'ask for nothing that is made of them (human edits, bugs, misspelled names, changed numbers)')
 
+# %% ../../nbs/language/05_human_edits.ipynb #c1bff20c
 def fetch_all(
     packages:Mapping[str,Package],
     folder:Path # Where wheels are kept
@@ -94,18 +99,20 @@ def fetch_all(
     _check_complete(wheels, folder)
     return {name: [wheel for (n,_),wheel in wheels.items() if n == name] for name in packages}
 
-# %% ../../nbs/language/05_human_edits.ipynb #a3537ca0
+# %% ../../nbs/language/05_human_edits.ipynb #083ec836
 MAX_FUNCTION = 60 # lines
 
 class _Untyped(ast.NodeTransformer):
     "Takes annotations away"
     def visit_arg(self, node): return ast.arg(node.arg)
-    def visit_AnnAssign(self, node): return ast.Assign([node.target], node.value) if node.value else ast.Pass()
+    def visit_AnnAssign(self, node):
+        return ast.Assign([node.target], node.value) if node.value else ast.Pass()
     def visit_FunctionDef(self, node):
         node.returns = None
         return self.generic_visit(node)
     visit_AsyncFunctionDef = visit_FunctionDef
 
+# %% ../../nbs/language/05_human_edits.ipynb #a3537ca0
 def canonical_function(
     node:ast.FunctionDef,
     docstring:bool=True # Keep the first line of the docstring
@@ -120,7 +127,7 @@ def canonical_function(
     node.body = node.body or [ast.Pass()]
     return ast.unparse(ast.fix_missing_locations(node))
 
-# %% ../../nbs/language/05_human_edits.ipynb #e79ff7df
+# %% ../../nbs/language/05_human_edits.ipynb #a74ae323
 def _squared(node):
     "Is this a square, or a product with one in it?"
     parts, factors = [node], []
@@ -130,11 +137,13 @@ def _squared(node):
         else: factors.append(ast.unparse(part))
     return any(re.search(r'\*\* 2$', f) for f in factors) or max(Counter(factors).values()) > 1
 
+# %% ../../nbs/language/05_human_edits.ipynb #1b843afc
 def _summed(node):
     "Is this a sum?"
     if isinstance(node, ast.BinOp): return isinstance(node.op, (ast.Add, ast.BitXor))
     return isinstance(node, ast.Call) and 'sum' in ast.unparse(node.func)
 
+# %% ../../nbs/language/05_human_edits.ipynb #e79ff7df
 def is_kept_out(
     node:ast.AST # Of a function
 )->bool:
@@ -142,17 +151,18 @@ def is_kept_out(
     if re.search('parity|quadratic', ast.unparse(node), re.I): return True
     for n in ast.walk(node):
         if not isinstance(n, ast.BinOp): continue
-        remainder = isinstance(n.op, ast.Mod) and isinstance(n.right, ast.Constant) and n.right.value in (2, 3)
-        if remainder and _summed(n.left): return True
+        by = n.right.value if isinstance(n.op, ast.Mod) and isinstance(n.right, ast.Constant) else None
+        if by in (2, 3) and _summed(n.left): return True
         if isinstance(n.op, (ast.Add, ast.Sub)) and (_squared(n.left) or _squared(n.right)): return True
     return False
 
-# %% ../../nbs/language/05_human_edits.ipynb #b7d5be8b
+# %% ../../nbs/language/05_human_edits.ipynb #d9a112d7
 class Function(NamedTuple):
     "A function or method of a module"
     node:ast.FunctionDef
     text:str # As it stands there
 
+# %% ../../nbs/language/05_human_edits.ipynb #70433fb6
 def _named(body, prefix, lines):
     "Functions of a module or class with their qualified names, and those of classes in it"
     for node in body:
@@ -160,6 +170,7 @@ def _named(body, prefix, lines):
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not node.name.startswith('test'):
             yield prefix + node.name, Function(node, '\n'.join(lines[node.lineno-1:node.end_lineno]))
 
+# %% ../../nbs/language/05_human_edits.ipynb #b7d5be8b
 @lru_cache(256) # a file is compared with the one before and the one after
 def functions_of(
     code:str # Of a module
@@ -172,7 +183,7 @@ def functions_of(
     times = Counter(name for name,_ in found)
     return {name: function for name,function in found if times[name] == 1}
 
-# %% ../../nbs/language/05_human_edits.ipynb #7d6acd90
+# %% ../../nbs/language/05_human_edits.ipynb #67191be9
 class _Blank(ast.NodeTransformer):
     "Forgets constants and, if asked, names and operators"
     def __init__(self, all): self.all = all
@@ -188,15 +199,17 @@ class _Blank(ast.NodeTransformer):
         if self.all and isinstance(node, ast.Compare): node.ops = [ast.Eq()]*len(node.ops)
         return node
 
+# %% ../../nbs/language/05_human_edits.ipynb #7d6acd90
 def _shape(tree, all=False): return ast.dump(_Blank(all).visit(tree))
 
-# %% ../../nbs/language/05_human_edits.ipynb #eda3cbc7
+# %% ../../nbs/language/05_human_edits.ipynb #79b93e54
 class Change(NamedTuple):
     "A change of a program, and what is said of it"
     before:str
     after:str
     message:str # The commit message
 
+# %% ../../nbs/language/05_human_edits.ipynb #93fb2fdc
 def changed_lines(
     before:str,
     after:str
@@ -205,6 +218,7 @@ def changed_lines(
     steps = difflib.SequenceMatcher(None, before.split('\n'), after.split('\n'), autojunk=False).get_opcodes()
     return sum(max(j-i, l-k) for kind,i,j,k,l in steps if kind != 'equal')
 
+# %% ../../nbs/language/05_human_edits.ipynb #eda3cbc7
 def describe(
     before:str, # A program
     after:str,  # The program, changed
@@ -217,12 +231,13 @@ def describe(
     if changed_lines(before, after) <= 2: return f'Small change to {name} function.'
     return f'Changed {name} function.'
 
-# %% ../../nbs/language/05_human_edits.ipynb #97decaf5
+# %% ../../nbs/language/05_human_edits.ipynb #ae3f2367
 def _sources(wheel):
     "Python files of a wheel by name"
     with zipfile.ZipFile(wheel) as z:
         return {n: z.read(n) for n in z.namelist() if n.endswith('.py') and '/test' not in n}
 
+# %% ../../nbs/language/05_human_edits.ipynb #97decaf5
 def _lines(text): return text.count('\n') + 1
 
 def _compare_function(a, b, counts, longest):
@@ -249,11 +264,12 @@ def compare(
     for name in sorted(before.keys() & after.keys()):
         if before[name] == after[name]: continue
         old, new = (functions_of(release[name].decode(errors='replace')) for release in (before, after))
-        changes = (_compare_function(old[f], new[f], counts, longest) for f in sorted(old.keys() & new.keys()))
+        both = sorted(old.keys() & new.keys())
+        changes = (_compare_function(old[f], new[f], counts, longest) for f in both)
         found += [change for change in changes if change]
     return found
 
-# %% ../../nbs/language/05_human_edits.ipynb #d8d73856
+# %% ../../nbs/language/05_human_edits.ipynb #b9de1d4c
 def _mutated(function, kinds, rng):
     "A function with one or more random changes, or None"
     tree = ast.parse(function)
@@ -264,6 +280,7 @@ def _mutated(function, kinds, rng):
     except ValueError: return None
     return text if text != function else None
 
+# %% ../../nbs/language/05_human_edits.ipynb #e884edc6
 def inject_bug(
     function:str,
     rng:np.random.Generator
@@ -272,29 +289,33 @@ def inject_bug(
     broken = _mutated(function, (swap_name, swap_name, swap_operator, perturb_constant), rng)
     return broken and Change(broken, function, 'Fixed bugs.')
 
+# %% ../../nbs/language/05_human_edits.ipynb #d8d73856
 def change_numbers(
     function:str,
     rng:np.random.Generator
 )->Change|None: # None if it has no number
     "Another number or two in a function"
     changed = _mutated(function, (perturb_constant,), rng)
-    return changed and Change(function, changed, describe(function, changed, ast.parse(function).body[0].name))
+    name = ast.parse(function).body[0].name
+    return changed and Change(function, changed, describe(function, changed, name))
 
-# %% ../../nbs/language/05_human_edits.ipynb #98658a13
+# %% ../../nbs/language/05_human_edits.ipynb #d9b7377c
 def _misspellings(name, taken, rng):
     "What a name becomes if one of its letters or digits becomes another one, without names that are taken"
     k = int(rng.integers(len(name)))
     wrong = [name[:k] + letter + name[k+1:] for letter in string.ascii_lowercase + string.digits]
     return [w for w in wrong if w.isidentifier() and w not in taken]
 
+# %% ../../nbs/language/05_human_edits.ipynb #98658a13
 def misspell_names(
     function:str,
     rng:np.random.Generator
 )->Change|None: # None if it uses no name of its own
-    "Break one to four uses of a function's own names, to be mended: nothing has the name that then stands there"
+    "Break one to four uses of a function's own names, to be mended: nothing has the names they get"
     tree = ast.parse(function)
     names = [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
-    own = {n.id for n in names if isinstance(n.ctx, ast.Store)} | {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
+    own = {n.id for n in names if isinstance(n.ctx, ast.Store)}
+    own |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
     taken = own | {n.id for n in names} | set(dir(builtins)) | set(keyword.kwlist)
     uses = [n for n in names if n.id in own and isinstance(n.ctx, ast.Load)]
     for i in rng.permutation(len(uses))[:rng.integers(1, 5)]:
@@ -310,15 +331,18 @@ class Mined(NamedTuple):
     misspelled:list[Change]
     counts:dict[str,int] # What was found, and left out for each reason
 
+# %% ../../nbs/language/05_human_edits.ipynb #ca2bf3d5
 def _distinct(changes:Iterable[Change])->list[Change]:
     "Each pair of programs once"
     return list({(c.before, c.after): c for c in changes}.values())
 
+# %% ../../nbs/language/05_human_edits.ipynb #a680cbfd
 def _made(make:Callable, nodes:Iterable, n:int, rng)->list[Change]:
     "`n` changes made from the next functions, fewer if there are not so many that can be changed"
     changes = (make(canonical_function(node), rng) for node in nodes if not is_kept_out(node))
     return _distinct(islice((c for c in changes if c), n))
 
+# %% ../../nbs/language/05_human_edits.ipynb #ccfe1084
 def _short_functions(release:Mapping[str,bytes])->list[ast.FunctionDef]:
     "Functions that are neither trivial nor long"
     found = [f for code in release.values() for f in functions_of(code.decode(errors='replace')).values()]
@@ -333,7 +357,7 @@ def mine(
     folder:Path=None,    # Where wheels are kept; by default in the cache
     seed:int=0           # Of all random choices
 )->Mined:
-    "Human edits of functions, and changes made from the same functions; `DownloadError` if a release cannot be had"
+    "Human edits of functions, and changes made from them; `DownloadError` if a release cannot be had"
     human, counts, short = {}, Counter(), []
     for name,wheels in fetch_all(packages, folder or cache_folder()/'releases').items():
         counts['releases'] += len(wheels)

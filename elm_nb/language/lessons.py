@@ -17,15 +17,16 @@ import numpy as np
 
 from .human_edits import Change
 from .model import LanguageModel
-from .mutator import KEEP_PREFIX, MAX_LINES, MAX_OLD, MAX_TOKENS, STARTS, prefixes, headline, Place
+from .mutator import headline, Place, prefixes
+from .mutator import KEEP_PREFIX, MAX_LINES, MAX_OLD, MAX_TOKENS, STARTS
 from .training import Text, TrainingError
 from ..search.edit import make
 from ..search.run import Run
 
-# %% ../../nbs/language/07_lessons.ipynb #4c801364
+# %% ../../nbs/language/07_lessons.ipynb #7a9024d1
 def edits_of(
     run:Run,
-    verdicts:Sequence[str]=('new', 'improved'), # Of the archive; '' where it was not asked, because the child was not valid
+    verdicts:Sequence[str]=('new', 'improved'), # Of the archive; '' if it was not asked, for an invalid child
     until:int=2**31 # Last iteration that is read
 )->list[Change]:
     "What a run can teach; a message is empty where it does not say what was meant"
@@ -35,6 +36,7 @@ def edits_of(
     return [Change(parents[e.parent], e.program.rstrip('\n'), e.message if meant else '')
         for e in run.entries(condition, [until, *verdicts])]
 
+# %% ../../nbs/language/07_lessons.ipynb #4c801364
 def edits_of_runs(
     folders:Sequence, # Of runs
     verdicts:Sequence[str]=('new', 'improved'), # See `edits_of`
@@ -46,7 +48,7 @@ def edits_of_runs(
         with Run(folder) as run: changes += edits_of(run, verdicts, until)
     return changes
 
-# %% ../../nbs/language/07_lessons.ipynb #9167baef
+# %% ../../nbs/language/07_lessons.ipynb #0c419bdd
 def _one_place(a, b):
     "First and last line of a change in the old lines and in the new ones, or None if it is not one place"
     steps = difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
@@ -58,6 +60,7 @@ def _one_place(a, b):
     if not 0 < j-i <= MAX_OLD or l-k > MAX_LINES or empty: return None
     return i, j, k, l
 
+# %% ../../nbs/language/07_lessons.ipynb #9167baef
 def _infill_answer(before, after, rng):
     "The place of a change, and what to write there; None if it is not one place"
     a, b = before.split('\n'), after.split('\n')
@@ -76,7 +79,7 @@ def answer(
     change:Change,
     format:str, # Of the edit, one of `STARTS`
     rng:np.random.Generator # For the length of the prefix, in the format `infill`
-)->tuple[str,str]|None: # The place, if the format has one, and what to write there; None if the format cannot say it
+)->tuple[str,str]|None: # The place, if there is one, and what to write there; None if it cannot be said
     "What the mutator should have been told to make one program of another"
     if format == 'infill':
         found = _infill_answer(change.before, change.after, rng)
@@ -86,9 +89,10 @@ def answer(
     if not text.startswith(STARTS[format]): return None
     return '', text.removeprefix(STARTS[format])
 
-# %% ../../nbs/language/07_lessons.ipynb #8d80538e
+# %% ../../nbs/language/07_lessons.ipynb #186092f4
 class LeftOut(Exception): "An edit is not learned from; the message is the reason"
 
+# %% ../../nbs/language/07_lessons.ipynb #8d80538e
 def as_text(
     change:Change,
     language_model:LanguageModel, # Whose tokens to use
@@ -115,6 +119,7 @@ class Lesson(NamedTuple):
     text:Text
     worse:Text|None=None # A rejected edit of the same program, where pairs are learned from
 
+# %% ../../nbs/language/07_lessons.ipynb #3edf6020
 def _lesson(
     change:Change,
     rejected:Mapping|None, # By program; None if pairs are not asked for
@@ -130,31 +135,35 @@ def _lesson(
         except LeftOut: continue
     raise LeftOut('nothing rejected')
 
-# %% ../../nbs/language/07_lessons.ipynb #bc9f5829
+# %% ../../nbs/language/07_lessons.ipynb #632efd4f
 class TooFewEdits(TrainingError): "There is not enough to learn from"
 
+# %% ../../nbs/language/07_lessons.ipynb #bc9f5829
 class Lessons(NamedTuple):
     "What a model is trained on, edits of one program next to each other"
     learned:list[Lesson]
     held_out:list[Lesson]
     counts:dict[str,int] # Edits found, used, and left out for each reason
 
+# %% ../../nbs/language/07_lessons.ipynb #b7deb44d
 def _by_program(changes:Iterable[Change])->dict[str,list[Change]]:
     found = {}
     for change in dict.fromkeys(changes): found.setdefault(change.before, []).append(change)
     return found
 
+# %% ../../nbs/language/07_lessons.ipynb #dd5e1148
 def _with_message(change, messages, rng):
     "An edit with its own message, or else with one of the domain's"
     if change.message: return change
     weights = np.array(list(messages.values()))
     return change._replace(message=str(rng.choice(list(messages), p=weights/weights.sum())))
 
+# %% ../../nbs/language/07_lessons.ipynb #eab7f25e
 def _hold_out(groups, share, counts):
     "Lessons of some programs aside from those of the others"
     if len(groups) < 2:
-        raise TooFewEdits(f'there are too few edits to learn from, they must be of two programs at least: {counts}; '
-            'evolve for longer, or with more runs')
+        raise TooFewEdits('there are too few edits to learn from, they must be of two programs at least: '
+            f'{counts}; evolve for longer, or with more runs')
     n = max(1, round(share*len(groups)))
     aside, learned = ([lesson for group in part for lesson in group] for part in (groups[:n], groups[n:]))
     counts = counts | {'held out': len(aside), 'used': counts['used'] - len(aside)}

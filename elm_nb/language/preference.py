@@ -14,6 +14,7 @@ from typing import NamedTuple, Self
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from fastcore.basics import patch
 
 from .model import LanguageModel
 from .training import Pack, split_lots, Text
@@ -22,7 +23,8 @@ from ..launch import distributed_map
 # %% ../../nbs/language/06_preference.ipynb #d95c4326
 def _objective(pairs, now):
     "Of each pair, from the log-probabilities of the texts as they are now"
-    reference, lengths = (torch.tensor(values, device=now.device) for values in (pairs.reference, pairs.lengths[::2]))
+    reference = torch.tensor(pairs.reference, device=now.device)
+    lengths = torch.tensor(pairs.lengths[::2], device=now.device)
     gain = pairs.beta*(now - reference)
     return F.logsigmoid(gain[::2] - gain[1::2]) + now[::2]/lengths
 
@@ -34,7 +36,7 @@ class Pairs(NamedTuple):
     reference:tuple[float,...] # Log-probability of each text before training
     beta:float                 # How strongly a pair counts: the lower, the further the model may go
 
-    def __repr__(self): # by which a checkpoint knows its data; the last bits of `reference` vary with the machine
+    def __repr__(self): # by which a checkpoint knows its data; the last bits of `reference` may vary
         return f'Pairs({self.pack}, {self.lengths}, {self.beta})'
 
     @property
@@ -47,13 +49,6 @@ class Pairs(NamedTuple):
         "How many pairs there are"
         return len(self.lengths)//2
 
-    def of_texts(self,
-        language_model:LanguageModel
-    )->torch.Tensor: # (texts,)
-        "Log-probability of each text"
-        tokens = Pack.objective(language_model, [self.pack])
-        return torch.stack([text.sum() for text in tokens.split(self.lengths)])
-
     @staticmethod
     def objective(
         language_model:LanguageModel,
@@ -61,6 +56,15 @@ class Pairs(NamedTuple):
     )->torch.Tensor: # (pairs,)
         "What is to be as large as possible: minus the loss of each pair"
         return torch.cat([_objective(pairs, pairs.of_texts(language_model)) for pairs in packs])
+
+# %% ../../nbs/language/06_preference.ipynb #a1d72841
+@patch
+def of_texts(self:Pairs,
+    language_model:LanguageModel
+)->torch.Tensor: # (texts,)
+    "Log-probability of each text"
+    tokens = Pack.objective(language_model, [self.pack])
+    return torch.stack([text.sum() for text in tokens.split(self.lengths)])
 
 # %% ../../nbs/language/06_preference.ipynb #da2c79a2
 @torch.no_grad()
@@ -72,7 +76,8 @@ def pack_pairs(
     accelerator:Accelerator
 )->list[Pairs]:
     "Put pairs into as few sequences as their order allows"
-    packs = [Pairs(Pack.of(part), tuple(t.loss_terms for t in part), (), beta) for part in split_lots(pairs, size)]
+    parts = split_lots(pairs, size)
+    packs = [Pairs(Pack.of(part), tuple(t.loss_terms for t in part), (), beta) for part in parts]
     def log_probabilities(pairs): return tuple(pairs.of_texts(language_model).tolist())
     reference = distributed_map(log_probabilities, packs, accelerator)
     return [pairs._replace(reference=known) for pairs,known in zip(packs, reference)]

@@ -44,24 +44,32 @@ class PretrainConfig:
     train:FinetuneConfig=FinetuneConfig(SMOLLM2, edits=10**9, longest=768, held_out=0.03, lr=1e-3)
 
     def __post_init__(self):
-        check_numbers(self, dict(human=0, per_package=1, bugs=0, misspelled=0, parameters=0, iterations=0, domain_edits=0))
-        idle = {'train.preference': self.train.preference, 'train.improved': self.train.improved != FinetuneConfig.improved}
-        if not self.human: idle['per_package'] = self.per_package != PretrainConfig.per_package
-        if not self.iterations: idle['domain_edits'] = self.domain_edits != PretrainConfig.domain_edits
-        for name,asked in idle.items():
-            if asked: raise TrainingError(f'{name} would have no effect on what is asked for; leave it as it is')
+        least = dict(human=0, per_package=1, bugs=0, misspelled=0, parameters=0, iterations=0, domain_edits=0)
+        check_numbers(self, least)
+        self._refuse_without_effect()
 
-# %% ../../nbs/language/09_pretrain.ipynb #05633c44
+    def _refuse_without_effect(self):
+        idle, default = [], PretrainConfig
+        if self.train.preference: idle.append('preference')
+        if self.train.improved != FinetuneConfig.improved: idle.append('improved')
+        if not self.human and self.per_package != default.per_package: idle.append('per_package')
+        if not self.iterations and self.domain_edits != default.domain_edits: idle.append('domain_edits')
+        if not idle: return
+        raise TrainingError(f'{", ".join(idle)} would have no effect on what is asked for; leave it as it is')
+
+# %% ../../nbs/language/09_pretrain.ipynb #55fc3e83
 def _genetic_runs(config, folder:Path, domain:Domain, accelerator)->list[Path]:
     "Runs from each seed program; gives their folders"
     if not config.iterations: return []
     for name in domain.seeds:
-        settings = {'domain': config.domain, 'seed_program': name, 'mutator': 'genetic', 'iterations': config.iterations,
-            'parents': 2, 'children': 32, 'seed': config.train.seed}
+        program, seed = seed_program(domain, name), config.train.seed
+        settings = {'domain': config.domain, 'seed_program': name, 'mutator': 'genetic',
+            'iterations': config.iterations, 'parents': 2, 'children': 32, 'seed': seed}
         with Run(folder/name, settings) if accelerator.is_main_process else nullcontext() as run:
-            evolve(domain, GeneticMutator(), seed_program(domain, name), config.iterations, 2, 32, config.train.seed, run)
+            evolve(domain, GeneticMutator(), program, config.iterations, 2, 32, seed, run)
     return [folder/name for name in domain.seeds]
 
+# %% ../../nbs/language/09_pretrain.ipynb #05633c44
 def _domain_edits(config, runs:Sequence[Path], domain:Domain)->list[Change]:
     "What the runs accepted, edits of one program next to each other, those with the most first"
     by_program = {}
@@ -72,38 +80,44 @@ def _domain_edits(config, runs:Sequence[Path], domain:Domain)->list[Change]:
     programs = sorted(by_program.values(), key=len, reverse=True)
     return [change for changes in programs for change in changes][:config.domain_edits]
 
-# %% ../../nbs/language/09_pretrain.ipynb #8cd80ee3
+# %% ../../nbs/language/09_pretrain.ipynb #42ce5442
 def _some(changes, n, rng): return [changes[i] for i in rng.permutation(len(changes))[:n]]
 
 def _mined(config)->Mined:
     "Edits of functions, if any are asked for"
-    if not (config.human or config.bugs or config.misspelled or config.parameters): return Mined({}, [], [], [], {})
-    return mine(bugs=config.bugs, parameters=config.parameters, misspelled=config.misspelled, seed=config.train.seed)
+    made = {'bugs': config.bugs, 'parameters': config.parameters, 'misspelled': config.misspelled}
+    if not (config.human or any(made.values())): return Mined({}, [], [], [], {})
+    return mine(**made, seed=config.train.seed)
 
+# %% ../../nbs/language/09_pretrain.ipynb #8cd80ee3
 def _collect(config, runs:Sequence[Path], domain:Domain)->dict:
     "Edits to learn from, and where they come from"
     mined = _mined(config)
     rng = np.random.default_rng([config.train.seed, 1])
     human = [c for changes in mined.human.values() for c in _some(changes, config.per_package, rng)]
-    kinds = {'human edits': _some(human, config.human, rng), 'bugs': mined.bugs, 'misspelled names': mined.misspelled,
-        'numbers': mined.parameters, f'accepted edits of {config.domain} programs': _domain_edits(config, runs, domain)}
+    kinds = {'human edits': _some(human, config.human, rng), 'bugs': mined.bugs,
+        'misspelled names': mined.misspelled, 'numbers': mined.parameters,
+        f'accepted edits of {config.domain} programs': _domain_edits(config, runs, domain)}
     card = {'edits by kind': {kind: len(changes) for kind,changes in kinds.items()}, 'mined': mined.counts,
-        'packages': {name: PACKAGES[name].licence for name in mined.human}, 'evaluations': 64*config.iterations*len(runs)}
+        'packages': {name: PACKAGES[name].licence for name in mined.human},
+        'evaluations': 64*config.iterations*len(runs)}
     return {'changes': [c for changes in kinds.values() for c in changes], 'card': card}
 
 # %% ../../nbs/language/09_pretrain.ipynb #008f0c0c
 _CARD = """# An adapter for editing programs
 
-LoRA weights for {base}, trained{further} on edits by `elm pretrain`, with the settings in card.json. Licence: Apache-2.0, as that of elm_nb.
+LoRA weights for {base}, trained{further} on edits by `elm pretrain`, with the settings in card.json. \
+Licence: Apache-2.0, as that of elm_nb.
 
-- Edits: {edits}. Of these, {used} were learned, in {packs} packs of about {size} tokens, and {held_out} held out.
+- Edits: {edits}. Of these, {used} were learned, in {packs} packs of about {size} tokens, \
+and {held_out} held out.
 - Left out: {elsewhere} that are not of the form `{format}`, and {too_long} that are too long.
 - Genetic runs had accepted the edits of programs of the domain, in {evaluations} evaluations.
 - Functions come from {packages}.
 - Training: {steps} steps, with the loss on {tokens} tokens. {losses}
 """
 
-# %% ../../nbs/language/09_pretrain.ipynb #1f015261
+# %% ../../nbs/language/09_pretrain.ipynb #25f3f298
 def _losses(log:Sequence[Logged], patience:int)->str:
     "How the training went, in a sentence"
     checks = [l for l in log if l.held_out is not None]
@@ -113,6 +127,7 @@ def _losses(log:Sequence[Logged], patience:int)->str:
     if patience and last.held_out > best: said += f', {best:.3f} where it was best, which is what was saved'
     return said + '.'
 
+# %% ../../nbs/language/09_pretrain.ipynb #8ad4e788
 def _card_text(card:dict, base:str)->str:
     "The card of an adapter for the model `base`"
     config, counts, log = card['config'], card['counts'], [Logged(*row) for row in card['log']]
@@ -121,8 +136,10 @@ def _card_text(card:dict, base:str)->str:
         format=config['format'], edits=', '.join(f'{n} {kind}' for kind,n in card['edits by kind'].items()),
         used=counts['used'], packs=card['packs'], size=config['pack'], held_out=counts['held out'],
         elsewhere=counts['no such form'], too_long=counts['too long'], evaluations=card['evaluations'],
-        packages=packages or 'nowhere', steps=len(log), tokens=log[-1].tokens, losses=_losses(log, config['patience']))
+        packages=packages or 'nowhere', steps=len(log), tokens=log[-1].tokens,
+        losses=_losses(log, config['patience']))
 
+# %% ../../nbs/language/09_pretrain.ipynb #1f015261
 def _write_card(folder:Path):
     "Say beside an adapter what it was trained on"
     card = json.loads((folder/'finetune.json').read_text())
@@ -130,7 +147,7 @@ def _write_card(folder:Path):
     write_whole(folder/'adapter'/'README.md', _card_text(card, base))
     write_whole(folder/'adapter'/'card.json', json.dumps(card, indent=1) + '\n')
 
-# %% ../../nbs/language/09_pretrain.ipynb #c99ad7a4
+# %% ../../nbs/language/09_pretrain.ipynb #8f307007
 def _collected(config, folder:Path, runs, domain, accelerator)->dict:
     "Edits to learn from, collected once; in all processes"
     file = folder/'edits.json'
@@ -140,9 +157,10 @@ def _collected(config, folder:Path, runs, domain, accelerator)->dict:
     accelerator.wait_for_everyone()
     found = json.loads(file.read_text())
     differ = differences(found['config'], asdict(config))
-    if differ: raise TrainingError(f'{file} was collected for another training: {differ}; choose another folder')
-    return found
+    if not differ: return found
+    raise TrainingError(f'{file} was collected for another training: {differ}; choose another folder')
 
+# %% ../../nbs/language/09_pretrain.ipynb #c99ad7a4
 def run_pretrain(
     accelerator:Accelerator,
     config:PretrainConfig,
@@ -154,7 +172,8 @@ def run_pretrain(
     found = _collected(config, Path(folder), runs, domain, accelerator)
     asked = {name: value for name,value in found['config'].items() if name != 'train'}
     changes = [Change(*c) for c in found['changes']]
-    train_mutator(changes, domain.messages, config.train, folder, accelerator, {'collected': asked, **found['card']})
+    card = {'collected': asked, **found['card']}
+    train_mutator(changes, domain.messages, config.train, folder, accelerator, card)
     if accelerator.is_main_process: _write_card(Path(folder))
 
 # %% ../../nbs/language/09_pretrain.ipynb #15fab54b
@@ -163,6 +182,6 @@ def pretrain(
     folder,         # For edits, checkpoints and the adapter; if it holds the same training, that goes on
     processes:int=0 # See `count_processes`
 ):
-    "Train the adapter of a mutator that has seen no evolution yet; `DownloadError` if a release cannot be had"
+    "Train the adapter of a mutator before its first run; `DownloadError` if a release cannot be had"
     find_model(config.train.model)
     launch(run_pretrain, (config, str(folder)), count_processes(processes))

@@ -30,6 +30,7 @@ from ..search.run import differences, whole_file
 # %% ../../nbs/language/04_training.ipynb #93ddeffe
 class TrainingError(ElmError): "Training cannot go on; the message says why and what to do"
 
+# %% ../../nbs/language/04_training.ipynb #81ccfd6c
 def _backward(losses, device, accelerator):
     "Gradients of the micro-batches of this process; gives the sum of their losses"
     total = torch.zeros(1, device=device)
@@ -39,6 +40,7 @@ def _backward(losses, device, accelerator):
         total += loss.detach()
     return total
 
+# %% ../../nbs/language/04_training.ipynb #9eec03f7
 def _sum_over_processes(loss, parameters, accelerator):
     "Loss and gradients of all processes, in one message; gives the loss"
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
@@ -50,7 +52,7 @@ def _sum_over_processes(loss, parameters, accelerator):
 # %% ../../nbs/language/04_training.ipynb #10922af9
 def update(
     optimizer:torch.optim.Optimizer,
-    losses:Sequence[Callable[[],torch.Tensor]], # Of each micro-batch, the same in all processes; their sum is minimised
+    losses:Sequence[Callable[[],torch.Tensor]], # Of each micro-batch, for all processes; minimises their sum
     accelerator:Accelerator,
     max_norm:float=1.0 # Of the gradient; a longer one is scaled down to it
 )->float: # The loss
@@ -61,12 +63,12 @@ def update(
     loss = _sum_over_processes(loss, parameters, accelerator)
     norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm)
     if not (loss.isfinite() and norm.isfinite()):
-        raise TrainingError(f'the loss is {loss.item()} and its gradient has norm {norm.item()}; the last checkpoint '
-            'is as it was. Lower the learning rate, or look for what is wrong in the data')
+        raise TrainingError(f'the loss is {loss.item()} and its gradient has norm {norm.item()}; the last '
+            'checkpoint is as it was. Lower the learning rate, or look for what is wrong in the data')
     optimizer.step()
     return loss.item()
 
-# %% ../../nbs/language/04_training.ipynb #2ce13263
+# %% ../../nbs/language/04_training.ipynb #9082dd88
 def save_checkpoint(
     file:Path,
     state:dict # Tensors, numbers, strings, and lists and dictionaries of them
@@ -75,6 +77,7 @@ def save_checkpoint(
     file.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(file) as f: torch.save(state, f)
 
+# %% ../../nbs/language/04_training.ipynb #2ce13263
 def load_checkpoint(
     file:Path,
     made_with:dict # What the checkpoint must have been made with, as `made_with` in its state
@@ -83,19 +86,21 @@ def load_checkpoint(
     if not file.exists(): return None
     try: state = torch.load(file, map_location='cpu', weights_only=True)
     except Exception as error:
-        raise TrainingError(f'{file} is damaged ({type(error).__name__}); delete it to start again') from error
+        kind = type(error).__name__
+        raise TrainingError(f'{file} is damaged ({kind}); delete it to start again') from error
     differ = differences(state['made_with'], made_with)
-    if differ:
-        raise TrainingError(f'{file} is of another training: {differ}; choose another folder, or delete it to start again')
-    return state
+    if not differ: return state
+    raise TrainingError(f'{file} is of another training: {differ}; choose another folder, '
+        'or delete it to start again')
 
-# %% ../../nbs/language/04_training.ipynb #9baf79db
+# %% ../../nbs/language/04_training.ipynb #ec12189c
 def trainable_parameters(
     model:torch.nn.Module
 )->list[torch.nn.Parameter]:
     "The weights that are trained: all, or those of an adapter"
     return [p for p in model.parameters() if p.requires_grad]
 
+# %% ../../nbs/language/04_training.ipynb #9baf79db
 def restore(
     parameters:Sequence[torch.nn.Parameter],
     values:Sequence[torch.Tensor]
@@ -111,7 +116,7 @@ class Trainable(Protocol):
     loss_terms:int        # How many terms the objective has; the loss is their mean, with a minus
 
     @staticmethod
-    def objective(language_model:LanguageModel, items:Sequence)->torch.Tensor: ... # Terms to be made as large as possible
+    def objective(language_model:LanguageModel, items:Sequence)->torch.Tensor: ... # Its terms
 
 # %% ../../nbs/language/04_training.ipynb #6151eea9
 class Text(NamedTuple):
@@ -163,7 +168,7 @@ class Pack(NamedTuple):
         found = [language_model.packed_log_probabilities(p.tokens, p.parents, p.loss_mask) for p in packs]
         return torch.cat(found)
 
-# %% ../../nbs/language/04_training.ipynb #e52d1d75
+# %% ../../nbs/language/04_training.ipynb #35b7ff89
 def split_lots(
     lots:Sequence[Sequence[Text]], # In order: those that share their beginnings next to each other
     size:int                       # Tokens of a pack; a lot that is longer has one for itself
@@ -179,6 +184,7 @@ def split_lots(
         parts[-1].extend(lot)
     return parts
 
+# %% ../../nbs/language/04_training.ipynb #e52d1d75
 def pack(
     texts:Sequence[Text], # In order, see `split_lots`
     size:int=1024         # Tokens of a pack; a text that is longer has one for itself
@@ -186,7 +192,7 @@ def pack(
     "Put texts into as few sequences as their order allows"
     return [Pack.of(part) for part in split_lots([[text] for text in texts], size)]
 
-# %% ../../nbs/language/04_training.ipynb #d64be9cb
+# %% ../../nbs/language/04_training.ipynb #8a8aa091
 def check_numbers(
     config, # With numbers as attributes
     least:Mapping[str,int],    # By name, the lowest that makes sense
@@ -200,6 +206,7 @@ def check_numbers(
         found = getattr(config, name)
         if not found > 0: raise TrainingError(f'{name} is {found}; it must be above 0')
 
+# %% ../../nbs/language/04_training.ipynb #d64be9cb
 @dataclass(frozen=True)
 class TrainConfig:
     "How to train"
@@ -211,7 +218,7 @@ class TrainConfig:
     check_every:int=50    # Steps between two checkpoints, each with the loss on what was held out
     max_norm:float=1.0    # See `update`
     seed:int=0            # Of the order of the texts
-    patience:int=0        # Checkpoints without a better one before training stops, with the best weights; 0 never does
+    patience:int=0        # Checkpoints without a better one before it stops with the best weights; 0 never
 
     def __post_init__(self):
         least = dict(steps=1, batch=1, micro_batch=1, warmup=0, check_every=1, seed=0, patience=0)
@@ -225,15 +232,17 @@ def batch_at(
 )->list[int]: # `config.batch` indices of texts
     "Which texts make up a step?"
     places = range(step*config.batch, (step+1)*config.batch)
-    orders = {epoch: np.random.default_rng([config.seed, epoch]).permutation(n) for epoch in {p//n for p in places}}
+    epochs = {p//n for p in places}
+    orders = {epoch: np.random.default_rng([config.seed, epoch]).permutation(n) for epoch in epochs}
     return [int(orders[p//n][p%n]) for p in places]
 
-# %% ../../nbs/language/04_training.ipynb #0c9c589c
+# %% ../../nbs/language/04_training.ipynb #aee318a8
 def _cut(items, size):
     "Micro-batches of items of similar length"
     items = sorted(items, key=lambda item: len(item.tokens))
     return [items[i:i+size] for i in range(0, len(items), size)]
 
+# %% ../../nbs/language/04_training.ipynb #0c9c589c
 def _terms(items): return sum(item.loss_terms for item in items)
 
 def _loss(model, items, terms, accelerator):
@@ -261,12 +270,14 @@ class Logged(NamedTuple):
     loss:float     # Of the step; for texts and packs, in nats per token
     held_out:float|None # At checkpoints: the loss on what was held out
 
+# %% ../../nbs/language/04_training.ipynb #73112a70
 def _rate(step, config):
     "The learning rate of a step, as a share of the highest"
     if step < config.warmup: return (step+1)/config.warmup
     done = (step-config.warmup)/max(config.steps-config.warmup, 1)
     return 0.1 + 0.45*(1 + math.cos(math.pi*done))
 
+# %% ../../nbs/language/04_training.ipynb #a0b23889
 def _worse(log):
     "How many checkpoints have passed since the best one?"
     checks = [l.held_out for l in log if l.held_out is not None]
@@ -300,10 +311,12 @@ class _Course:
     def is_over(self): return self.patience and _worse(self.log) >= self.patience
 
     def save(self):
-        save_checkpoint(self.file, {'made_with': self.made_with, 'parameters': [p.detach() for p in self.parameters],
-            'optimizer': self.optimizer.state_dict(), 'best': self.best, 'log': [tuple(l) for l in self.log]})
+        state = {'made_with': self.made_with, 'optimizer': self.optimizer.state_dict(), 'best': self.best}
+        state['parameters'] = [p.detach() for p in self.parameters]
+        state['log'] = [tuple(l) for l in self.log]
+        save_checkpoint(self.file, state)
 
-# %% ../../nbs/language/04_training.ipynb #21998123
+# %% ../../nbs/language/04_training.ipynb #ea76fd71
 def _step(model, batch, step, optimizer, config, accelerator):
     "Learn from a batch; gives its loss"
     for group in optimizer.param_groups: group['lr'] = config.lr*_rate(step, config)
@@ -311,6 +324,7 @@ def _step(model, batch, step, optimizer, config, accelerator):
     losses = [partial(_loss, model, part, terms, accelerator) for part in _cut(batch, config.micro_batch)]
     return update(optimizer, losses, accelerator, config.max_norm)
 
+# %% ../../nbs/language/04_training.ipynb #21998123
 def _origin(model, items, held_out, config, made_with):
     "All that a training depends on"
     data = hashlib.sha256(repr((list(items), list(held_out))).encode()).hexdigest()[:16]
@@ -325,7 +339,7 @@ def train(
     config:TrainConfig=TrainConfig(),
     folder=None,       # For the checkpoint and the log; if it holds those of the same training, that goes on
     accelerator:Accelerator=None,
-    made_with:dict={}  # What else the result depends on; a checkpoint that was made with something else is refused
+    made_with:dict={}  # What else the result depends on; a checkpoint with something else is refused
 )->list[Logged]:
     "Train a model on texts; `TrainingError` if it cannot go on"
     if not (texts and held_out): raise TrainingError('there are no texts to train on, or none were held out')
