@@ -8,7 +8,7 @@ ROOT = Path(__file__).parent.parent
 WINGS = {'search': {'launch', 'plots'}, 'language': {'search', 'launch'}, 'sodarace': {'search', 'launch'},
     'invention': {'search', 'language', 'launch'}}
 KNOWS_ACCELERATE = { # `launch` and `language.training` may; the others are to come off this list, none is to be added
-    'launch', 'language.training', 'search.evolve', 'language.lessons', 'language.finetune', 'language.pretrain', 'language.preference',
+    'launch', 'language.training', 'search.evolve', 'language.finetune', 'language.pretrain', 'language.preference',
     'invention.generator', 'invention.conditional', 'invention.reinforce', 'stage1', 'pipeline'}
 MODULES = sorted('.'.join(f.relative_to(ROOT/'elm_nb').with_suffix('').parts) for f in (ROOT/'elm_nb').rglob('*.py')
     if f.name not in ('__init__.py', '_modidx.py'))
