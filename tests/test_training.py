@@ -293,6 +293,7 @@ def test_what_has_no_effect_on_a_generator_is_refused():
 def test_arguments_of_reinforce():
     generator = Generator(new_model('0.1M', train_tokenizer([SQUARE])), 8)
     policy = make_policy(generator, [flat()])
-    with pytest.raises(TrainingError, match='no use for a value network'): reinforce(policy, ValueNetwork(policy), generator, {flat(): Lengths()}, ReinforceConfig('rloo'))
+    with pytest.raises(TrainingError, match='no use for a value network'):
+        reinforce(policy, ValueNetwork(policy), generator, {flat(): Lengths()}, ReinforceConfig('rloo'))
     with pytest.raises(TrainingError, match='needs a value network'): reinforce(policy, None, generator, {flat(): Lengths()})
     with pytest.raises(TrainingError, match='no terrains'): reinforce(policy, ValueNetwork(policy), generator, {})

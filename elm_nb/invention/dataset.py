@@ -179,7 +179,7 @@ def _check(folders, method, threshold, held_out, leave_out):
     if not 0 < threshold <= 1:
         raise DatasetError(f'threshold is {threshold}; it must be above 0 and at most 1, for example 0.5')
     if method == 'final' and threshold != _THRESHOLD:
-        raise DatasetError("threshold has no effect with method='final'; leave it out, or use method='threshold'")
+        raise DatasetError("threshold has no effect with method='final'; leave it out, or use threshold")
     if not 0 < held_out < 1:
         raise DatasetError(f'held_out is {held_out}; it must be between 0 and 1, for example 0.05')
 
