@@ -188,8 +188,8 @@ def _scaled(scale, seed, model, generator, algorithm, ten):
     if scale not in SCALES: raise RunError(f'unknown scale {scale!r}; there are {", ".join(SCALES)}')
     config = replace(SCALES[scale], seed=seed)
     if model: config = replace(config, finetune=replace(config.finetune, model=model))
-    if generator: config = replace(config, generator=replace(config.generator, model=generator))
-    if algorithm: config = replace(config, reinforce=replace(config.reinforce, algorithm=algorithm))
+    if generator: config = replace(config, generator=config.generator.with_model(generator))
+    if algorithm: config = replace(config, reinforce=config.reinforce.with_algorithm(algorithm))
     if ten: config = replace(config, ten=ten)
     return config
 

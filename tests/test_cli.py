@@ -215,3 +215,12 @@ def test_resume_for_longer(tmp_path):
     assert elm('resume', tmp_path/'run', '--iterations', 3, '--processes', 1) is None
     assert genetic(tmp_path/'whole', 3) is None
     assert rows(tmp_path/'run') == rows(tmp_path/'whole')
+
+
+@pytest.mark.parametrize('scale', ['tiny', 'small', 'paper'])
+def test_each_scale_can_be_asked_for_other_models_and_algorithms(scale, tmp_path):
+    with patch('elm_nb.cli.pipeline') as begun, patch('elm_nb.cli._write_page'):
+        options = '--generator', '0.1M', '--algorithm', 'rloo', '--ten', 'resnet', '--out', tmp_path
+        assert not elm('pipeline', '--scale', scale, *options)
+    config = begun.call_args.args[0]
+    assert (config.generator.model, config.reinforce.algorithm, config.ten) == ('0.1M', 'rloo', 'resnet')
