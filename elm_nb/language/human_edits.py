@@ -1,4 +1,4 @@
-"""How people change functions, taken from consecutive releases of Python packages: the text from which the mutator learns what an edit is.
+"""How people change functions, from one release of a package to the next: what an edit is.
 
 Docs: https://elm-nb.github.io/elm_nb/language/human_edits.html.md"""
 

@@ -1,4 +1,4 @@
-"""Learn from what was rejected, too: of two edits of one program, the accepted one should become likelier than the other.
+"""Learn from what was rejected, too: an accepted edit should become likelier than a rejected one.
 
 Docs: https://elm-nb.github.io/elm_nb/language/preference.html.md"""
 

@@ -1,4 +1,4 @@
-"""Train the mutator before its first run: on edits that people made, mended bugs, changed numbers, and accepted edits of genetic runs.
+"""Train the mutator before its first run: on people's edits, mended bugs, and what genetic runs accepted.
 
 Docs: https://elm-nb.github.io/elm_nb/language/pretrain.html.md"""
 

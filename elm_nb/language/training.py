@@ -1,4 +1,4 @@
-"""One loop that trains a language model on texts: it can be killed at any moment, and one process or two give the same model.
+"""One loop that trains a language model on texts: killed or not, in one process or two, it gives the same.
 
 Docs: https://elm-nb.github.io/elm_nb/language/training.html.md"""
 
