@@ -175,10 +175,10 @@ def test_packed_texts_are_the_same_texts(language_model):
     for size in (1, 200, 1000):
         packs = pack(texts, size)
         assert sum(p.texts for p in packs) == len(texts) and (size == 1 or max(len(p.tokens) for p in packs) <= size)
-        packed, separate = Pack.log_probabilities(language_model, packs), Text.log_probabilities(language_model, texts)
-        assert torch.allclose(packed, torch.cat([row[:t.counted] for row, t in zip(separate, texts)]), atol=1e-4)
+        packed, separate = Pack.objective(language_model, packs), Text.objective(language_model, texts)
+        assert torch.allclose(packed, torch.cat([row[:t.loss_terms] for row, t in zip(separate, texts)]), atol=1e-4)
     gradients = []
-    for losses in (Pack.log_probabilities(language_model, packs), Text.log_probabilities(language_model, texts)):
+    for losses in (Pack.objective(language_model, packs), Text.objective(language_model, texts)):
         language_model.model.zero_grad()
         losses.sum().backward()
         gradients.append(torch.cat([p.grad.flatten() for p in language_model.model.parameters() if p.grad is not None]))
