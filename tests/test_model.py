@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from elm_nb.sodarace.domain import SEEDS, Sodarace
+from elm_nb.language.adapter import add_lora
 from elm_nb.language.model import EDITS, LanguageModel, ModelError, _download, load_model, save_tiny_model
 from elm_nb.language.mutator import DiffMutator, headline, line_probabilities, may_change
 from elm_nb.language.sampler import Prompt
@@ -215,3 +216,10 @@ def test_a_download_without_a_terminal(tmp_path, monkeypatch):
     "Where output is captured, sys.stderr is no file that another process could write to"
     monkeypatch.setattr(sys, 'executable', '/bin/false')
     with redirect_stderr(io.StringIO()), pytest.raises(ModelError, match='cannot download'): _download(tmp_path)
+
+
+def test_an_adapter_whose_replacement_was_interrupted_is_found(tmp_path):
+    model = add_lora(load_model(save_tiny_model(tmp_path/'tiny')), r=2)
+    model.save(tmp_path/'adapter')
+    (tmp_path/'adapter').rename(tmp_path/'adapter.old') # as `whole_folder` leaves it for a moment
+    assert load_model(str(tmp_path/'adapter')).notes == {} and (tmp_path/'adapter').exists()

@@ -12,7 +12,6 @@ __all__ = ['TENS', 'Terrain', 'ConditionalError', 'TerrainCodes', 'TerrainResNet
 import copy, json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -31,7 +30,7 @@ from ..language.sampler import Sample
 from ..language.training import trainable_parameters
 from ..launch import processes_now
 from ..search.domain import Domain
-from ..search.run import whole_folder
+from ..search.run import restored, whole_folder
 
 # %% ../../nbs/invention/02_conditional.ipynb #5c0d1a03
 class Terrain(Protocol):
@@ -267,7 +266,7 @@ def load_policy(
     trainable:bool=False # Keep adapters apart, to train them further
 )->tuple[Policy,ValueNetwork|None]:
     "Load a policy, and its value network if it has one"
-    folder = Path(folder)
+    folder = restored(folder)
     try:
         card = json.loads((folder/'policy.json').read_text())
         policy, _ = _load_part(folder/'policy', card, device, trainable)

@@ -27,6 +27,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaC
 from transformers import PreTrainedTokenizerFast
 
 from .. import ElmError
+from ..search.run import restored
 
 # %% ../../nbs/language/00_model.ipynb #fe030450
 class ModelError(ElmError): "A model cannot be found, read or used; the message says what to do"
@@ -125,7 +126,7 @@ def find_model(
     "Make sure that a model is there before anything starts; `ModelError` if it is not"
     if name == SMOLLM2: return str(fetch_smollm2())
     if name == EDITS: name = str(files('elm_nb')/'adapter')
-    if (Path(name)/'base.json').exists():
+    if (restored(name)/'base.json').exists():
         find_model(_read_base(Path(name))['model'])
         return name
     try: AutoConfig.from_pretrained(name)
