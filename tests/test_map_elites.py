@@ -23,15 +23,18 @@ def test_same_contents_as_ribs(seed, batch):
     found = theirs.data()
     assert ours.niches == len(theirs) and ours.niches > 100
     assert ours.qd_score == pytest.approx(theirs.stats.qd_score)
-    assert {c.item: c.fitness for c in ours.champions.values()} == {int(s[0]): o for s,o in zip(found['solution'], found['objective'])}
-    assert {k: c.item for k,c in ours.champions.items()} == {int(k): int(s[0]) for k,s in zip(found['index'], found['solution'])}
+    fitness_of = {int(s[0]): o for s,o in zip(found['solution'], found['objective'])}
+    item_in = {int(k): int(s[0]) for k,s in zip(found['index'], found['solution'])}
+    assert {c.item: c.fitness for c in ours.champions.values()} == fitness_of
+    assert {k: c.item for k,c in ours.champions.items()} == item_in
 
 
 def test_bad_input_changes_nothing():
     archive = GridArchive(AXES)
     archive.add([1.], [(1, 1, 1)], ['a'])
     before = dict(archive.champions)
-    for fitness, behavior in ([float('nan')], [(1, 1, 1)]), ([2.], [(1, float('inf'), 1)]), ([2., 3.], [(1, 1, 1)]):
+    nan, inf = float('nan'), float('inf')
+    for fitness, behavior in ([nan], [(1, 1, 1)]), ([2.], [(1, inf, 1)]), ([2., 3.], [(1, 1, 1)]):
         with pytest.raises(ValueError): archive.add(fitness, behavior, ['b'])
     assert archive.champions == before
     with pytest.raises(ValueError): GridArchive({'height': (5, 5, 3)})

@@ -39,7 +39,8 @@ def test_a_page_needs_nothing_but_the_package(notebook):
     required = {re.match(r'[\w-]+', r)[0] for r in config['DEFAULT']['requirements'].split()}
     allowed = {NAMED_OTHERWISE.get(r, r) for r in required} | sys.stdlib_module_names | {'elm_nb'}
     allowed |= {'IPython'} # who opens a notebook has it
-    allowed |= {'tokenizers', 'safetensors', 'huggingface_hub', 'markupsafe'} # come with transformers and jinja2
+    allowed |= {'tokenizers', 'safetensors', 'huggingface_hub'} # come with transformers
+    allowed |= {'markupsafe'} # comes with jinja2
     extra = {package for code in cells(notebook, 'code') for package in imported(code)} - allowed
     if extra: assert re.search(r'pip install .elm_nb\[(fast|hub)\]', notebook.read_text()), extra
 

@@ -31,7 +31,8 @@ def folder(tmp_path_factory):
     write(folder/'stage2/model/generator.json', {'steps': 2, 'log': LOG})
     stats = {'valid': 0.5, 'novel': 0.25, 'unique': 2, 'niches': 2, 'qd_score': 3., 'best': 2.}
     means = {name: {'mean': 4., 'best': 8.} for name in CONFIG.terrains}
-    write(folder/'stage2/score.json', {'samples': stats, 'data': stats, 'on terrains': {'data': means, 'stage 2': means},
+    write(folder/'stage2/score.json', {'samples': stats, 'data': stats,
+        'on terrains': {'data': means, 'stage 2': means},
         'programs': [SEEDS['radial'], SEEDS['radial'], 'no program']})
     for k in range(CONFIG.repeats): write_stage3(folder/f'stage3/seed-{k}', k)
     return folder
@@ -50,14 +51,17 @@ def test_every_stage_has_its_chapter(folder):
     for parts in told.values():
         assert parts[0][0] == 'heading' and parts[1][0] == 'text'
         (cards,) = [content for kind,content in parts if kind == 'cards']
-        assert cards and all('<svg' in picture and 'def make_walker' in program for _,picture,program in cards)
+        assert cards
+        assert all('<svg' in picture and 'def make_walker' in program for _,picture,program in cards)
     assert '128 evaluations. On 3 of the 5 edits' in told['stage1_report'][1][1]
-    assert (folder/'stage1/diff-square-0/index.html').exists() and not (folder/'stage1/genetic-square-0/index.html').exists()
+    assert (folder/'stage1/diff-square-0/index.html').exists()
+    assert not (folder/'stage1/genetic-square-0/index.html').exists()
     (new,) = told['stage2_report'][-1][1] # the one that is valid and not in the data, once
     assert new[2] == SEEDS['radial']
     html = ''.join(content for kind,content in told['stage3_report'] if kind == 'html')
     assert '<td>1.5 ± 0.5</td>' in html and '<td>-0.1</td>' in html
-    assert [title for title,_,_ in told['stage3_report'][-1][1]] == ['seed-0, bumpy: 2.5', 'seed-1, bumpy: 2.5']
+    titles = [title for title,_,_ in told['stage3_report'][-1][1]]
+    assert titles == ['seed-0, bumpy: 2.5', 'seed-1, bumpy: 2.5']
 
 def test_stage_2_says_what_came_from_the_warm_up(folder):
     text = stage2_report(CONFIG, folder)[1][1]

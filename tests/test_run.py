@@ -60,7 +60,8 @@ def test_a_reader_finds_a_whole_folder(tmp_path, monkeypatch, step):
     folder = tmp_path/'adapter'
     write(folder, 'old')
     done = not replace_and_be_killed(folder, step, monkeypatch)
-    assert whole(run_module.restored(folder)) and (folder/'a').read_text() == ('new' if done else (folder/'b').read_text())
+    assert whole(run_module.restored(folder))
+    assert (folder/'a').read_text() == ('new' if done else (folder/'b').read_text())
 
 
 def test_kills_fall_everywhere(tmp_path, monkeypatch):

@@ -13,21 +13,23 @@ from elm_nb.sodarace.terrain import bumpy, flat, tunnel
 from elm_nb.sodarace.walker import Muscle, Walker
 
 AXES = {'height': (0, 24, 12), 'width': (0, 24, 12), 'mass': (0, 48, 12)}
-DOG = Walker(((0., 0.), (8., 0.), (8., 4.), (0., 4.), (10., 6.)), (Muscle(0, 1, 4., 0.), Muscle(1, 2), Muscle(2, 3, 6., 1.5), Muscle(3, 0),
-    Muscle(0, 2, 6., 3.), Muscle(2, 4), Muscle(3, 4), Muscle(1, 3)))
+DOG = Walker(((0., 0.), (8., 0.), (8., 4.), (0., 4.), (10., 6.)),
+    (Muscle(0, 1, 4., 0.), Muscle(1, 2), Muscle(2, 3, 6., 1.5), Muscle(3, 0),
+     Muscle(0, 2, 6., 3.), Muscle(2, 4), Muscle(3, 4), Muscle(1, 3)))
 
 
 @pytest.fixture
 def opened(browser, tmp_path):
     "Open a page from disk; neither errors nor requests to anywhere else are allowed"
     troubles = []
+    def local(url): return url.startswith(('file:', 'data:', 'blob:'))
     def open_page(html, width=1200):
         file = tmp_path/'page.html'
         file.write_text(html, encoding='utf-8')
         tab = browser.new_page(viewport={'width': width, 'height': 800})
         tab.on('pageerror', lambda e: troubles.append(str(e)))
         tab.on('console', lambda m: troubles.append(m.text) if m.type == 'error' else None)
-        tab.on('request', lambda r: troubles.append(r.url) if not r.url.startswith(('file:', 'data:', 'blob:')) else None)
+        tab.on('request', lambda r: troubles.append(r.url) if not local(r.url) else None)
         tab.goto(file.as_uri())
         return tab
     yield open_page
@@ -41,7 +43,8 @@ def test_an_animated_walker_moves(opened, terrain):
 
 
 def test_a_race_moves(opened):
-    runners = {name: (DOG, simulate(DOG, terrain, fps=10)) for name, terrain in (('on flat ground', flat()), ('<on bumps>', bumpy()))}
+    terrains = {'on flat ground': flat(), '<on bumps>': bumpy()}
+    runners = {name: (DOG, simulate(DOG, terrain, fps=10)) for name, terrain in terrains.items()}
     tab = opened(page('A race', [('html', race(runners))]))
     assert differs(tab, 'svg')
     assert '<on bumps>:' in tab.locator('svg text').nth(1).text_content()
@@ -56,7 +59,8 @@ def test_the_ground_is_as_thick_as_it_was_simulated(opened, radius):
         band = re.search(rf'<path d="M-?\d+ (\d+)L-?\d+ (\d+)" stroke="{GROUND}" stroke-width="(\d+)"', svg)
         assert [int(n) for n in band.groups()] == [10*radius, 10*radius, 20*radius]
     exhibit = Exhibit((0, 0, 1), 1., 'a dog', DOG, rollout)
-    tab = opened(map_player([exhibit], AXES, config=config).replace('root.dataset.ready =', 'window.data = data; root.dataset.ready ='))
+    html = map_player([exhibit], AXES, config=config)
+    tab = opened(html.replace('root.dataset.ready =', 'window.data = data; root.dataset.ready ='))
     tab.wait_for_selector('.elm-map[data-ready="1"]')
     assert tab.evaluate('data.thickness') == 2*radius
     assert tab.evaluate('data.ground[0].map(([x, y]) => y)') == [-radius, -radius]
@@ -64,7 +68,8 @@ def test_the_ground_is_as_thick_as_it_was_simulated(opened, radius):
 def _pixels(tab, color):
     "How many pixels of the canvas have this color?"
     return tab.evaluate(f"""(() => {{
-        const canvas = document.querySelector('canvas'), d = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+        const canvas = document.querySelector('canvas');
+        const d = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
         let n = 0;
         for (let i = 0; i < d.length; i += 4) n += (d[i]<<16 | d[i+1]<<8 | d[i+2]) == 0x{color[1:]};
         return n; }})()""")
@@ -76,8 +81,10 @@ def exhibits(n):
     for i in range(n):
         joints = rng.integers(3, 25)
         xy = rng.uniform(0, 12, (joints, 2))
-        walker = Walker(tuple(map(tuple, xy.tolist())), tuple(Muscle(a, b, 5., float(a)) for a in range(joints) for b in range(a+1, min(a+4, joints))))
-        made.append(Exhibit((i % 12, i//12 % 12, int(joints)//4), float(i), f'# program {i}\nif 1 < 2 & 3: "</script>"', walker, simulate(walker, fps=10)))
+        pairs = [(a, b) for a in range(joints) for b in range(a+1, min(a+4, joints))]
+        walker = Walker(tuple(map(tuple, xy.tolist())), tuple(Muscle(a, b, 5., float(a)) for a,b in pairs))
+        niche, program = (i % 12, i//12 % 12, int(joints)//4), f'# program {i}\nif 1 < 2 & 3: "</script>"'
+        made.append(Exhibit(niche, float(i), program, walker, simulate(walker, fps=10)))
     return made
 
 
@@ -106,11 +113,13 @@ def test_the_map_plays_what_is_clicked(opened):
 
 def test_the_map_plays_the_positions_of_the_simulation(opened):
     shown = exhibits(3)
-    tab = opened(map_player(shown, AXES, tunnel()).replace('root.dataset.ready =', 'window.champions = champions; root.dataset.ready ='))
+    html = map_player(shown, AXES, tunnel())
+    tab = opened(html.replace('root.dataset.ready =', 'window.champions = champions; root.dataset.ready ='))
     tab.wait_for_selector('.elm-map[data-ready="3"]')
     played = tab.evaluate('champions.map(c => c.motion.map(f => Array.from(f)))') # best first
     for e, motion in zip(shown[::-1], played):
-        assert np.array(motion).reshape(e.rollout.positions.shape) == pytest.approx(e.rollout.positions, abs=0.051)
+        positions = e.rollout.positions
+        assert np.array(motion).reshape(positions.shape) == pytest.approx(positions, abs=0.051)
 
 
 @pytest.mark.parametrize('width', [390, 1400])
@@ -134,6 +143,8 @@ def test_300_champions_stay_below_2_megabytes():
 def test_errors():
     with pytest.raises(ValueError, match='same fps'): map_player([], AXES)
     one = exhibits(1)[0]
-    with pytest.raises(ValueError, match='same fps'): map_player([one, replace(one, rollout=simulate(one.walker))], AXES)
+    with pytest.raises(ValueError, match='same fps'):
+        map_player([one, replace(one, rollout=simulate(one.walker))], AXES)
     with pytest.raises(ValueError, match='simulate with fps'): animate(DOG, simulate(DOG))
-    with pytest.raises(ValueError, match='same fps and duration'): race({'a': (DOG, simulate(DOG, fps=10)), 'b': (DOG, simulate(DOG, fps=20))})
+    with pytest.raises(ValueError, match='same fps and duration'):
+        race({'a': (DOG, simulate(DOG, fps=10)), 'b': (DOG, simulate(DOG, fps=20))})
