@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (AutoTokenizer, GPT2Config, GPT2LMHeadModel, MistralConfig, MistralForCausalLM,
+    Qwen2Config, Qwen2ForCausalLM)
 
 from elm_nb.sodarace.domain import SEEDS, Sodarace
 from elm_nb.language.adapter import add_lora
@@ -16,10 +17,12 @@ from elm_nb.language.mutator import DiffMutator, headline, line_probabilities, m
 from elm_nb.language.sampler import Prompt
 from elm_nb.language.training import Pack, Text, pack
 
-SMALL = dict(vocab_size=257, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, eos_token_id=0)
+SMALL = dict(vocab_size=257, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+    num_attention_heads=4, num_key_value_heads=2, eos_token_id=0)
 MODELS = {
     'qwen2': lambda: Qwen2ForCausalLM(Qwen2Config(**SMALL)),
-    'gpt2': lambda: GPT2LMHeadModel(GPT2Config(vocab_size=257, n_embd=32, n_layer=2, n_head=4, eos_token_id=0, bos_token_id=0)),
+    'gpt2': lambda: GPT2LMHeadModel(
+        GPT2Config(vocab_size=257, n_embd=32, n_layer=2, n_head=4, eos_token_id=0, bos_token_id=0)),
     'windowed': lambda: MistralForCausalLM(MistralConfig(**SMALL, sliding_window=16)),
 }
 PROMPT = 'def make_walker():\n    wc = walker_creator()\n    center = wc.add_joint(5, 5)'
@@ -35,9 +38,12 @@ def language_model(request, tmp_path):
 @pytest.mark.parametrize('language_model', ['qwen2', 'gpt2'], indirect=True)
 def test_same_as_generate(language_model):
     ids = torch.tensor([language_model.tokenizer.encode(PROMPT)])
-    expected = language_model.model.generate(ids, max_new_tokens=30, do_sample=False, attention_mask=torch.ones_like(ids))[0,ids.shape[1]:].tolist()
+    generated = language_model.model.generate(ids, max_new_tokens=30, do_sample=False,
+        attention_mask=torch.ones_like(ids))
+    expected = generated[0,ids.shape[1]:].tolist()
     for pieces in ([PROMPT], [PROMPT[:20], PROMPT[20:]]):
-        for s in language_model.sample(pieces, 3, 30, temperature=0): assert list(s.tokens) == expected[:len(s.tokens)] and len(s.tokens) > 5
+        for s in language_model.sample(pieces, 3, 30, temperature=0):
+            assert list(s.tokens) == expected[:len(s.tokens)] and len(s.tokens) > 5
 
 
 @pytest.mark.parametrize('language_model', ['windowed'], indirect=True)
@@ -51,11 +57,13 @@ def test_what_costs_children_and_what_ends_a_run(language_model):
     mutator = DiffMutator(language_model, {'Fixed bugs.': 1.})
     if language_model.model.config.model_type == 'gpt2':
         too_long = mutator.propose('x = 1\n'*3000, 2, [0])
-        assert {(p.applied.status, 'do not fit' in p.applied.detail) for p in too_long} == {('malformed', True)}
+        found = {(p.applied.status, 'do not fit' in p.applied.detail) for p in too_long}
+        assert found == {('malformed', True)}
     else:
         with pytest.raises(ModelError, match='windowed attention'): mutator.propose(SEEDS['square'], 2, [0])
     language_model.notes = {'format': 'rewrite'}
-    with pytest.raises(ModelError, match="in the format 'rewrite'"): DiffMutator(language_model, {'Fixed bugs.': 1.})
+    with pytest.raises(ModelError, match="in the format 'rewrite'"):
+        DiffMutator(language_model, {'Fixed bugs.': 1.})
 
 
 def test_state_after_an_interruption(tmp_path):
@@ -82,7 +90,8 @@ def write_data(model, other):
 @pytest.mark.parametrize('change', [set_data, set_model, write_data])
 def test_other_weights_never_meet_an_old_prompt(tmp_path, change):
     "However the weights were changed, and though no tensor counted it"
-    model, other = load_model(save_tiny_model(tmp_path/'0', seed=0)), load_model(save_tiny_model(tmp_path/'1', seed=1))
+    model = load_model(save_tiny_model(tmp_path/'0', seed=0))
+    other = load_model(save_tiny_model(tmp_path/'1', seed=1))
     expected = other.sample(PROMPT, 2, 10, temperature=0)
     assert model.sample(PROMPT, 2, 10, temperature=0) != expected
     versions = [p._version for p in model.model.parameters()]
@@ -103,7 +112,8 @@ def test_a_prompt_is_read_once(tmp_path, monkeypatch):
         return forward(*args, **options)
     monkeypatch.setattr(model.model, 'forward', counting)
     prompt = Prompt(model, [PROMPT[:20], '', PROMPT[20:]])
-    assert [[s.text for s in model.sample(prompt, 2, 10, seed=seed)] for seed in (0, 1)] == [[s.text for s in b] for b in before]
+    after = [model.sample(prompt, 2, 10, seed=seed) for seed in (0, 1)]
+    assert [[s.text for s in a] for a in after] == [[s.text for s in b] for b in before]
     assert lengths == [20, len(PROMPT)-20] and len(prompt) == len(PROMPT)
     lengths.clear()
     DiffMutator(model, {'Fixed bugs.': 1.}).propose(PROMPT, 2, [0])
@@ -111,26 +121,31 @@ def test_a_prompt_is_read_once(tmp_path, monkeypatch):
 
 
 def test_prompts_that_are_refused(tmp_path):
-    model, other = load_model(save_tiny_model(tmp_path/'0')), load_model(save_tiny_model(tmp_path/'1', seed=1))
+    model = load_model(save_tiny_model(tmp_path/'0'))
+    other = load_model(save_tiny_model(tmp_path/'1', seed=1))
     for empty in ('', [], ['', '']):
         with pytest.raises(ValueError, match='the prompt is empty'): Prompt(model, empty)
         with pytest.raises(ValueError, match='the prompt is empty'): model.sample(empty, 1)
     with pytest.raises(ValueError, match='of another model'): other.sample(Prompt(model, PROMPT), 1, 1)
     with pytest.raises(ValueError, match='of another model'):
         line_probabilities(other, Prompt(model, PROMPT), PROMPT)
-    with pytest.raises(ValueError, match='when it is made'): model.sample(Prompt(model, PROMPT), 1, 1, soft_prompt=torch.zeros(1, 32))
+    with pytest.raises(ValueError, match='when it is made'):
+        model.sample(Prompt(model, PROMPT), 1, 1, soft_prompt=torch.zeros(1, 32))
 
 
 @pytest.mark.parametrize('language_model', ['qwen2', 'gpt2'], indirect=True)
 def test_training_sees_the_probabilities_of_sampling(language_model):
-    "With and without embeddings before the prompt, whatever the temperature, and for texts of different lengths"
+    """With and without embeddings before the prompt, whatever the temperature,
+    and for texts of different lengths"""
     start = language_model.tokenizer.encode(PROMPT)
     size = language_model.model.get_input_embeddings().embedding_dim
     for soft_prompt in (None, torch.randn(2, size)):
-        samples = language_model.sample(PROMPT, 6, 30, temperature=0.8, top_p=0.9, seed=1, soft_prompt=soft_prompt)
+        samples = language_model.sample(PROMPT, 6, 30,
+            temperature=0.8, top_p=0.9, seed=1, soft_prompt=soft_prompt)
         assert len({len(s.tokens) for s in samples}) > 1 or all(s.ended == 'length' for s in samples)
         repeated = None if soft_prompt is None else soft_prompt.expand(6, -1, -1)
-        found = language_model.log_probabilities([[*start, *s.tokens] for s in samples], [len(start)]*6, repeated)
+        texts = [[*start, *s.tokens] for s in samples]
+        found = language_model.log_probabilities(texts, [len(start)]*6, repeated)
         for row, s in zip(found, samples):
             assert torch.allclose(row[:len(s.tokens)], torch.tensor(s.log_probabilities), atol=1e-4)
             assert not row[len(s.tokens):].any()
@@ -148,14 +163,16 @@ TAILS = [' + 1', '\n    return wc', ', 2)\n    wc.add_muscle(center, center)', '
 
 @pytest.mark.parametrize('language_model', ['qwen2', 'gpt2'], indirect=True)
 def test_tails_change_nothing(language_model):
-    "Rows with ends of their own give what they give alone, with the same probabilities, also with a soft prompt before them"
+    """Rows with ends of their own give what they give alone, with the same probabilities,
+    also with a soft prompt before them"""
     size = language_model.model.get_input_embeddings().embedding_dim
     for soft_prompt in (None, torch.randn(2, size)):
         together = language_model.sample(PROMPT, 4, 30, temperature=0, tails=TAILS, soft_prompt=soft_prompt)
         for s, tail in zip(together, TAILS):
             alone, = language_model.sample(PROMPT + tail, 1, 30, temperature=0, soft_prompt=soft_prompt)
             assert s.text == alone.text
-            assert torch.allclose(torch.tensor(s.log_probabilities), torch.tensor(alone.log_probabilities), atol=1e-4)
+            found, expected = torch.tensor(s.log_probabilities), torch.tensor(alone.log_probabilities)
+            assert torch.allclose(found, expected, atol=1e-4)
 
 
 def test_less_memory_gives_the_same_likeliest_samples(tmp_path, monkeypatch):
@@ -164,25 +181,32 @@ def test_less_memory_gives_the_same_likeliest_samples(tmp_path, monkeypatch):
     whole = model.sample(PROMPT, 4, 30, temperature=0, tails=TAILS, stop=stops)
     monkeypatch.setattr('elm_nb.language.sampler.memory_of', lambda device: 1)
     parts = model.sample(PROMPT, 4, 30, temperature=0, tails=TAILS, stop=stops)
-    assert [s.text for s in parts] == [s.text for s in whole] and [s.ended for s in parts] == [s.ended for s in whole]
+    assert [s.text for s in parts] == [s.text for s in whole]
+    assert [s.ended for s in parts] == [s.ended for s in whole]
     with pytest.raises(ValueError, match='4 tails are needed'): model.sample(PROMPT, 4, 30, tails=TAILS[:3])
 
 
 @pytest.mark.parametrize('language_model', ['qwen2', 'gpt2'], indirect=True)
 def test_packed_texts_are_the_same_texts(language_model):
     encode, start = language_model.tokenizer.encode, language_model.tokenizer.encode(PROMPT)
-    texts = [Text((*start, *encode(tail), *encode(answer)), len(start) + len(encode(tail))) for tail in TAILS for answer in ('one', 'two\nthree')]
+    texts = [Text((*start, *encode(tail), *encode(answer)), len(start) + len(encode(tail)))
+        for tail in TAILS for answer in ('one', 'two\nthree')]
     texts += [Text(tuple(encode('x = 1; y = 2')), 4), Text(tuple(encode('x = 1; y = 2')), 4)]
     for size in (1, 200, 1000):
         packs = pack(texts, size)
-        assert sum(p.texts for p in packs) == len(texts) and (size == 1 or max(len(p.tokens) for p in packs) <= size)
-        packed, separate = Pack.objective(language_model, packs), Text.objective(language_model, texts)
-        assert torch.allclose(packed, torch.cat([row[:t.loss_terms] for row, t in zip(separate, texts)]), atol=1e-4)
+        assert sum(p.texts for p in packs) == len(texts)
+        assert size == 1 or max(len(p.tokens) for p in packs) <= size
+        packed = Pack.objective(language_model, packs)
+        separate = Text.objective(language_model, texts)
+        counted = torch.cat([row[:t.loss_terms] for row, t in zip(separate, texts)])
+        assert torch.allclose(packed, counted, atol=1e-4)
     gradients = []
-    for losses in (Pack.objective(language_model, packs), Text.objective(language_model, texts)):
+    for losses in (Pack.objective(language_model, packs),
+            Text.objective(language_model, texts)):
         language_model.model.zero_grad()
         losses.sum().backward()
-        gradients.append(torch.cat([p.grad.flatten() for p in language_model.model.parameters() if p.grad is not None]))
+        found = [p.grad.flatten() for p in language_model.model.parameters() if p.grad is not None]
+        gradients.append(torch.cat(found))
     assert torch.allclose(*gradients, atol=1e-3)
 
 
@@ -190,10 +214,12 @@ def test_the_adapter_of_the_package():
     "It fits the model it is made for, is small, and knows what an edit is"
     folder = files('elm_nb')/'adapter'
     weights = load_file(folder/'adapter_model.safetensors')
-    assert (folder/'adapter_model.safetensors').stat().st_size <= 10e6 and {w.dtype for w in weights.values()} == {torch.bfloat16}
+    assert (folder/'adapter_model.safetensors').stat().st_size <= 10e6
+    assert {w.dtype for w in weights.values()} == {torch.bfloat16}
     domain = Sodarace()
     proposals = DiffMutator(load_model(EDITS), domain.messages).propose(SEEDS['square'], 32, [0])
-    assert sum(p.applied.source != SEEDS['square'] and domain.evaluate(p.applied.source).status == 'ok' for p in proposals) >= 8
+    changed = [p.applied.source for p in proposals if p.applied.source != SEEDS['square']]
+    assert sum(domain.evaluate(source).status == 'ok' for source in changed) >= 8
     domain.sandbox.close()
 
 
@@ -208,14 +234,16 @@ def test_probabilities_of_lines(tmp_path):
     expected = model.log_probabilities(texts, [len(given)]*3).sum(dim=1).softmax(dim=0).tolist()
     found = line_probabilities(model, Prompt(model, prompt), program)
     assert found[[0, 3]].tolist() == [0, 0]
-    assert np.allclose(found[[1, 2, 5, 4]], [expected[0]/2, expected[1], expected[2], expected[0]/2], atol=1e-4)
+    assert np.allclose(found[[1, 2, 5, 4]],
+        [expected[0]/2, expected[1], expected[2], expected[0]/2], atol=1e-4)
     assert np.allclose(may_change('x = 1\ny = 2'), 0.5)
 
 
 def test_a_download_without_a_terminal(tmp_path, monkeypatch):
     "Where output is captured, sys.stderr is no file that another process could write to"
     monkeypatch.setattr(sys, 'executable', '/bin/false')
-    with redirect_stderr(io.StringIO()), pytest.raises(ModelError, match='cannot download'): _download(tmp_path)
+    with redirect_stderr(io.StringIO()), pytest.raises(ModelError, match='cannot download'):
+        _download(tmp_path)
 
 
 def test_an_adapter_whose_replacement_was_interrupted_is_found(tmp_path):
