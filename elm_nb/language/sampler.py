@@ -291,7 +291,7 @@ def _begin(language_model, prompt, tails, longest, max_tokens):
 _other_model = 'this is a prompt of another model; make one of this model'
 
 def _as_prompt(language_model, prompt, soft_prompt):
-    if not isinstance(prompt, Prompt): return Prompt(language_model, prompt, soft_prompt)
+    if isinstance(prompt, Sequence): return Prompt(language_model, prompt, soft_prompt)
     if soft_prompt is not None: raise ValueError('embeddings before a `Prompt` are given when it is made')
     if prompt.model is not language_model: raise ValueError(_other_model)
     return prompt

@@ -119,8 +119,9 @@ def restored(
 )->Path: # The same
     "Give a folder its name back, if who was about to replace it was killed on the way"
     folder = Path(folder)
+    if folder.exists(): return folder
     old = _beside(folder, '.old')
-    if old.exists() and not folder.exists(): old.rename(folder)
+    if old.exists(): old.rename(folder)
     return folder
 
 # %% ../../nbs/search/05_run.ipynb #881a8cd1
