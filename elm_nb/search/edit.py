@@ -27,11 +27,11 @@ class Applied:
 @dataclass(frozen=True)
 class Hunk:
     "Lines that replace other lines"
-    new:tuple[str,...]
-    old:tuple[str,...]|None=None # The lines to replace, or
-    function:str=''              # the name of the function to replace, or
-    count:int=0                  # how many lines to replace,
-    line:int|None=None           # from which line on, counted from 0; with `old` only a hint
+    new:tuple[str,...]           # What stands there afterwards
+    old:tuple[str,...]|None=None # The lines to replace
+    function:str=''              # Or the name of the function to replace
+    count:int=0                  # Or how many lines to replace, beginning at `line`
+    line:int|None=None           # Where they begin, counted from 0; with `old` only a hint
 
 # %% ../../nbs/search/03_edit.ipynb #ac24ec60
 @dataclass(frozen=True)

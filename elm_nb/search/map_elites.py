@@ -105,6 +105,7 @@ def niches(self:GridArchive)->int: # How many are filled
     "Number of filled niches"
     return len(self.champions)
 
+# %% ../../nbs/search/02_map_elites.ipynb #1f35d67c
 @patch(as_prop=True)
 def coverage(self:GridArchive)->float: # Between 0 and 1
     "Share of the niches that are filled"
@@ -116,6 +117,7 @@ def qd_score(self:GridArchive)->float: # Sum of the champions' fitness
     "Quality and diversity in one number"
     return math.fsum(c.fitness for c in self.champions.values())
 
+# %% ../../nbs/search/02_map_elites.ipynb #18790ade
 @patch(as_prop=True)
 def best(self:GridArchive)->Champion: # Of an archive that is not empty
     "The champion with the highest fitness"

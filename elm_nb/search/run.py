@@ -49,10 +49,12 @@ class Entry:
 def applied(self:Entry)->bool: # Did the edit fit, be it without effect?
     return self.edit in APPLIED
 
+# %% ../../nbs/search/05_run.ipynb #c5bbc6ff
 @patch(as_prop=True)
 def changed(self:Entry)->bool: # Is the program another one?
     return bool(self.diff)
 
+# %% ../../nbs/search/05_run.ipynb #160fd6de
 @patch(as_prop=True)
 def accepted(self:Entry)->bool: # Did the child become a champion?
     return self.verdict in ('new', 'improved')
@@ -142,6 +144,7 @@ def whole_folder(
 # %% ../../nbs/search/05_run.ipynb #feee24d1
 class RunError(ElmError): "A run folder cannot be used; the message says why and what to do"
 
+# %% ../../nbs/search/05_run.ipynb #fa0c4884
 def read_config(
     folder # Of a run
 )->dict:

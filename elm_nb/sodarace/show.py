@@ -119,6 +119,7 @@ def script(
     "JavaScript to stand within a page as it is"
     return Markup((files('elm_nb.sodarace')/name).read_text(encoding='utf-8'))
 
+# %% ../../nbs/sodarace/04_show.ipynb #797f68e8
 _templates = Environment(loader=PackageLoader('elm_nb.sodarace', ''), trim_blocks=True, lstrip_blocks=True,
     autoescape=select_autoescape(['html', 'svg']))
 _templates.globals['script'] = script
@@ -257,6 +258,7 @@ def colors()->dict: # By what they are for
     "The colours of pictures, for a script"
     return {'swing': SWING, 'fixed': FIXED, 'joint': JOINT, 'ground': GROUND}
 
+# %% ../../nbs/sodarace/04_show.ipynb #4620446f
 def map_player(
     exhibits:Sequence[Exhibit],
     axes:Mapping[str,tuple[float,float,int]], # For each behavior its name, lowest and highest value, and bins

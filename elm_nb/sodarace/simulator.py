@@ -39,8 +39,8 @@ class SimConfig:
     "The constants of the physics; lengths in world units, times in seconds, masses in joints"
     duration:float=10.0             # Time that is measured
     settle:float=20.0               # Longest time before that to come to rest in, muscles off
-    rest_time:float=0.5             # At rest is a walker of which no joint
-    rest_distance:float=0.001       # moved further than this in that time, along x or y
+    rest_time:float=0.5             # A walker is at rest if over this time
+    rest_distance:float=0.001       # every joint moved less than this, along x or y
     ramp:float=0.5                  # Time in which the muscles then reach full strength
     dt:float=1/60                   # Step of the engine
     iterations:int=5                # Rounds of the engine's solver in each step
@@ -173,7 +173,6 @@ def _empty_space(config):
     space.collision_bias = config.collision_bias
     return space
 
-# %% ../../nbs/sodarace/02_simulator.ipynb #8697bdc8
 def _positions(bodies): return [tuple(b.position) for b in bodies]
 
 # %% ../../nbs/sodarace/02_simulator.ipynb #34f0cda6
