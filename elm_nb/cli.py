@@ -1,4 +1,4 @@
-"""Everything from a terminal: evolve, go on, look at the results, train the mutator, or all three stages, with a command for each.
+"""Everything from a terminal: evolve, go on, look, train the mutator, or all three stages, each with a command.
 
 Docs: https://elm-nb.github.io/elm_nb/cli.html.md"""
 
