@@ -1,4 +1,4 @@
-"""Evolve, look, go on: the command line.
+"""Everything from a terminal: evolve, go on, look, train the mutator, or all three stages, each with a command.
 
 Docs: https://elm-nb.github.io/elm_nb/cli.html.md"""
 
@@ -167,7 +167,7 @@ def elm_finetune(
     out:str='runs/finetune', # Folder for the adapter; if it holds the same training, unfinished, that goes on
     model:str=EDITS,         # To train further: an adapter, or a model, which gets one
     format:str='infill',     # Of edits: infill, unified, replace or rewrite; an adapter keeps to its own
-    edits:int=1000,          # Edits to learn, at most, chosen by chance
+    edits:int=1000,          # Edits to learn, at most, chosen at random
     improved:float=FinetuneConfig.improved, # Share that is learned of edits that opened no niche
     preference:float=FinetuneConfig.preference, # Beta of learning from pairs (DPO), such as 0.1; or 0
     epochs:float=FinetuneConfig.epochs, # How often to see each edit

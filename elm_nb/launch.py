@@ -51,13 +51,14 @@ def progress(
     if not accelerator.is_main_process: options['disable'] = True
     return tqdm(**options)
 
+# %% ../nbs/00_launch.ipynb #101c404c
+class LaunchError(ElmError): "Processes did not come up as asked for; the message says what to do"
+
 # %% ../nbs/00_launch.ipynb #b5de736f
 def _cores():
     "GPUs of this machine or, without one, cores that this process may use"
     if torch.cuda.device_count(): return torch.cuda.device_count()
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-
-class LaunchError(ElmError): "Processes did not come up as asked for; the message says what to do"
 
 def count_processes(
     asked:int=0,  # 0 for as many as torchrun or accelerate has started or, without them, one a GPU or core

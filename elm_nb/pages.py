@@ -64,6 +64,7 @@ def parts_html(
         if kind not in _KINDS: raise ValueError(f'unknown part {kind!r}; there are {", ".join(_KINDS)}')
     return _render('parts.html', parts=parts)
 
+# %% ../nbs/02_pages.ipynb #cbb2ba68
 def page(
     title:str,
     parts:Sequence[tuple] # See `parts_html`

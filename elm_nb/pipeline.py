@@ -185,9 +185,9 @@ def _measured(accelerator, config, model, dataset):
     sampled = generator.sample(config.samples, config.seed, accelerator=accelerator)
     programs = [s.text for s in sampled]
     samples, data = compare_with_data(programs, dataset, Sodarace(), config.seed, accelerator)
-    drawn = subsample(dataset, config.samples, config.seed)
+    chosen = subsample(dataset, config.samples, config.seed)
     before = {'stage 2': _on_terrains(programs, config, accelerator),
-        'data': _on_terrains(drawn, config, accelerator)}
+        'data': _on_terrains(chosen, config, accelerator)}
     return {'samples': samples._asdict(), 'data': data._asdict(), 'programs': programs, 'on terrains': before}
 
 # %% ../nbs/04_pipeline.ipynb #d9cd5fdc

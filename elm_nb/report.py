@@ -237,7 +237,7 @@ def _worth_row(name, stats):
         f'{stats["qd_score"]:.0f}', f'{stats["best"]:.1f}')
 
 def _new_walkers(programs, known, domain, n=6):
-    "Cards of programs that are not in the data, at even steps from the best to the worst"
+    "Cards of programs that are not `known`, at even steps from the best to the worst"
     new = [p for p in dict.fromkeys(programs) if form(p) not in known]
     worth = [(e.fitness, p) for p in new if (e := domain.evaluate(p)).status == 'ok']
     if not worth: return []
@@ -247,7 +247,7 @@ def _new_walkers(programs, known, domain, n=6):
 
 # %% ../nbs/05_report.ipynb #59d82d28
 def _told_of_stage2(config, dataset, steps):
-    "The data and the model in four sentences"
+    "The data and the model in three sentences"
     counts = dataset.card['counts']
     genetic = dataset.train['mutator'].to_pylist().count('genetic')
     return (f'The data: {counts["train"]} programs that reach {config.threshold:.0%} of the best in their '
@@ -272,7 +272,7 @@ def stage2_report(
         ('text', _told_of_stage2(config, dataset, trained['steps'])),
         ('html', figure_html(_losses(trained['log']), 'Loss on programs against steps')),
         ('html', table_html(columns, rows)),
-        ('subheading', 'Walkers that are not in the data, from the best to the worst'),
+        ('subheading', 'Walkers that are not in the training data, from the best to the worst'),
         ('cards', _new_walkers(measured['programs'], known, Sodarace()))]
 
 # %% ../nbs/05_report.ipynb #33f25ef8

@@ -227,7 +227,8 @@ def train_generator(
     accelerator:Accelerator=None
 )->list[Logged]: # The course of the training
     "Train a model on programs, and write it to `folder`"
-    accelerator, folder = accelerator or processes_now(), Path(folder)
+    accelerator = accelerator or processes_now()
+    folder = Path(folder)
     programs = dataset.train['program'].to_pylist()
     others = dataset.held_out['program'].to_pylist()
     model = _base(config, programs, accelerator.device)

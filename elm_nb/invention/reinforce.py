@@ -384,7 +384,9 @@ def reinforce(
 )->list[Progress]:
     "Train a policy by reward"
     _check_networks(value, domains, config)
-    accelerator, terrains, folder = accelerator or processes_now(), list(domains), folder and Path(folder)
+    accelerator = accelerator or processes_now()
+    terrains = list(domains)
+    folder = folder and Path(folder)
     optimizers = _optimizers(policy, value, config)
     made_with = {**asdict(config), 'terrains': [t.fingerprint for t in terrains],
         'reference': fingerprint(reference.language_model.model, adapter=True), **made_with}
