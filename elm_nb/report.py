@@ -81,9 +81,9 @@ def _example(entry):
 # %% ../nbs/05_report.ipynb #19c770a5
 def _rounds(entries, config):
     "The evaluations of each round by its name; a run without rounds has none"
-    length = config['iterations'] # Of a round
     found = {}
     for k in range(config.get('rounds', 0)):
+        length = config['iterations'] # Of a round
         found[f'round {k+1}'] = [e for e in entries if 0 < e.iteration - k*length <= length]
     return found
 
@@ -266,7 +266,7 @@ def stage2_report(
     measured = json.loads((folder/'stage2'/'score.json').read_text())
     columns = f'{config.samples} programs', 'valid', 'novel', 'unique', 'niches', 'QD score', 'max fitness'
     rows = [_worth_row('samples of the model', measured['samples']),
-        _worth_row('drawn from the data', measured['data'])]
+        _worth_row('a sample of the data', measured['data'])]
     known = set(dataset.train['program'].to_pylist())
     return [('heading', 'Stage 2: a model that writes walkers'),
         ('text', _told_of_stage2(config, dataset, trained['steps'])),

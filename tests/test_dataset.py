@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import elm_nb.invention.dataset as module
+from conftest import needed
 from elm_nb.invention.dataset import (Dataset, DatasetError, canonical, distill, push, read_dataset,
     write_dataset)
 from elm_nb.sodarace.domain import Sodarace
@@ -272,8 +273,7 @@ def test_damage_is_named(two, tmp_path):
 
 
 def test_layout_for_load_dataset(two, tmp_path, monkeypatch):
-    datasets = pytest.importorskip('datasets',
-        reason="reading with load_dataset needs pip install 'elm_nb[hub]'")
+    datasets = needed('datasets')
     dataset = distill(two)
     write_dataset(dataset, tmp_path/'data')
     loaded = datasets.load_dataset(str(tmp_path/'data'), cache_dir=str(tmp_path/'cache'))

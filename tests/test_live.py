@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conftest import needed
 from elm_nb.sodarace.domain import Sodarace
 from elm_nb.sodarace.live import _as_data, live
 from elm_nb.sodarace.show import script
@@ -16,7 +17,7 @@ THREE_SECONDS = SimConfig(duration=3.)
 
 def engine_with(walkers, terrains, config):
     "JavaScript that knows the physics and these"
-    engine = pytest.importorskip('py_mini_racer').MiniRacer() # how a script reads is tested without it, too
+    engine = needed('py_mini_racer').MiniRacer() # how a script reads is tested without it, too
     data = json.dumps(_as_data(walkers, terrains, config))
     engine.eval(f'{script("physics.js")} const {{walkers, terrains, config}} = {data};')
     return engine

@@ -9,6 +9,8 @@ import pytest
 from elm_nb.invention.dataset import distill, write_dataset
 from elm_nb.pipeline import SCALES
 from elm_nb.report import run_report, stage1_report, stage2_report, stage3_report
+from elm_nb.search.evolve import evolve
+from elm_nb.search.genetic import GeneticMutator
 from elm_nb.search.run import Run
 from elm_nb.sodarace.domain import SEEDS, Sodarace
 from elm_nb.stage1 import EvolveConfig, start
@@ -75,3 +77,9 @@ def test_what_a_program_says_is_no_html(folder):
     with Run(folder/'stage1/genetic-square-0') as run: html = run_report(run, Domain(), examples=1, gallery=1)
     assert '<svg' not in html and 'class="elm-map"' not in html, 'a domain need not draw'
     assert html.count('<script') == 0 and '&#39;' in html
+
+def test_a_run_from_python_has_a_page_whatever_its_configuration(tmp_path):
+    with Run(tmp_path/'mine', {'note': 'mine'}) as run:
+        domain = Sodarace()
+        evolve(domain, GeneticMutator(), SEEDS['square'], 1, 1, 4, run=run)
+        assert 'whole run' in run_report(run, domain)

@@ -267,7 +267,8 @@ configs:
 ---
 # Evolved programs of {domain}
 
-{train} programs to train on and {held_out} held out, distilled with [elm_nb](https://github.com/elm-nb/elm_nb) from {runs} runs of MAP-Elites: {rule}.
+{train} programs to train on and {held_out} held out, distilled with
+[elm_nb](https://github.com/elm-nb/elm_nb) from {runs} runs of MAP-Elites: {rule}.
 
 ## Runs
 

@@ -23,7 +23,7 @@ from accelerate import Accelerator
 from fastcore.basics import patch
 from torch.nn.utils.rnn import pad_sequence
 
-from .conditional import Policy, Terrain, ValueNetwork
+from .conditional import Policy, TerrainLike, ValueNetwork
 from .generator import end_token, evaluate_all, Generator
 from ..language.model import fingerprint
 from ..language.training import check_numbers, load_checkpoint, restore, save_checkpoint
@@ -376,7 +376,7 @@ def reinforce(
     policy:Policy,         # Trained in place
     value:ValueNetwork,    # Trained in place; None with 'rloo'
     reference:Generator,   # The model of stage 2, which stays as it is
-    domains:Mapping[Terrain,Domain], # What a program is worth on each terrain
+    domains:Mapping[TerrainLike,Domain], # What a program is worth on each terrain
     config:ReinforceConfig=ReinforceConfig(),
     folder=None,           # For checkpoints and all episodes; a training that was begun there goes on
     accelerator:Accelerator=None,

@@ -295,5 +295,5 @@ def make(
 class Proposal:
     "A child that a mutator proposes"
     applied:Applied # The child, and whether the edit worked
-    message:str=''  # Commit message, or the kinds of change
+    message:str=''  # Commit message, or the names of mutation operators
     raw:str=''      # What a model was asked and what it answered, word for word, without the program

@@ -11,7 +11,7 @@ __all__ = ['Entry', 'shares', 'admit', 'replay', 'whole_file', 'write_whole', 'r
 # %% ../../nbs/search/05_run.ipynb #d336b3a4
 import json, os, shutil, sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass, fields, is_dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -30,7 +30,7 @@ class Entry:
     id:int                # Counted from 0, which is the seed program
     iteration:int         # The seed program makes up iteration 0
     parent:int|None       # `id` of the parent
-    message:str           # Commit message or kinds of mutation
+    message:str           # Commit message or names of mutation operators
     raw:str               # What a model was asked and what it answered, word for word, without the program
     edit:str              # What came of the edit, see `edit.EditStatus`
     edit_detail:str
@@ -117,13 +117,15 @@ def _write_json(file, data): write_whole(file, json.dumps(data, indent=2) + '\n'
 def _beside(folder, ending): return folder.with_name(folder.name + ending)
 
 def restored(
-    folder # Written by `whole_folder`, or not there
+    folder, # Written by `whole_folder`, or not there
+    holds:str='' # A file that such a folder holds; another folder is left alone
 )->Path: # The same
     "Give a folder its name back, if who was about to replace it was killed on the way"
     folder = Path(folder)
     if folder.exists(): return folder
     old = _beside(folder, '.old')
-    if old.exists(): old.rename(folder)
+    if (old/holds).exists():
+        with suppress(FileNotFoundError): old.rename(folder) # another process may have done it
     return folder
 
 # %% ../../nbs/search/05_run.ipynb #881a8cd1

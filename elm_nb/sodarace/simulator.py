@@ -208,6 +208,8 @@ def _walk_pymunk(walker, terrain, config, xy, rest, every):
     space = _empty_space(config)
     _add_terrain(space, terrain, config)
     bodies, springs = _add_walker(space, walker, xy, config)
+    # No name for space._space: if the C space outlived the list of bodies, garbage collection while it
+    # is freed could abort the process.
     settled = _settle(space, bodies, xy, config)
     return _walk(space, walker, bodies, springs, rest, every, config.dt), settled
 
