@@ -1,4 +1,4 @@
-"""Train a model by adding small matrices to it, and keep these apart from its weights.
+"""Small matrices that are trained beside the weights of a model, and saved as a folder of a few megabytes.
 
 Docs: https://elm-nb.github.io/elm_nb/language/adapter.html.md"""
 

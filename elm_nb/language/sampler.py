@@ -105,11 +105,13 @@ def places(self:_Suffix, n):
     "Of the next n tokens, in memory"
     return torch.arange(self.length, self.length+n, device=self.late.device)
 
+# %% ../../nbs/language/01_sampler.ipynb #662bab52
 @patch
 def positions(self:_Suffix, n):
     "Of the next n tokens, in the text: (rows, n)"
     return (self.start + self.places(n) - self.late[:,None]).clamp(min=0)
 
+# %% ../../nbs/language/01_sampler.ipynb #01854b50
 @patch
 def hidden(self:_Suffix, n):
     "Which places must the next n tokens not look at? (rows, n, places); None if they may look at all"

@@ -1,4 +1,4 @@
-"""One loop that trains a language model on texts: killed or not, in one process or two, it gives the same.
+"""One loop that trains a language model on texts, in one process or several; a kill changes nothing.
 
 Docs: https://elm-nb.github.io/elm_nb/language/training.html.md"""
 
