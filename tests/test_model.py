@@ -251,3 +251,9 @@ def test_an_adapter_whose_replacement_was_interrupted_is_found(tmp_path):
     model.save(tmp_path/'adapter')
     (tmp_path/'adapter').rename(tmp_path/'adapter.old') # as `whole_folder` leaves it for a moment
     assert load_model(str(tmp_path/'adapter')).notes == {} and (tmp_path/'adapter').exists()
+
+
+def test_there_is_a_stop_rule_for_all_or_one_for_each(tmp_path):
+    model = load_model(save_tiny_model(tmp_path))
+    for rules in ([None], [None]*3):
+        with pytest.raises(ValueError, match='2 stop rules are needed'): model.sample(PROMPT, 2, 4, stop=rules)

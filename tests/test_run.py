@@ -89,7 +89,8 @@ def test_a_file_stays_as_it_was(tmp_path):
 
 def test_only_a_folder_of_that_kind_gets_its_name_back(tmp_path):
     (tmp_path/'mine.old').mkdir()
-    assert run_module.restored(tmp_path/'mine', 'base.json') == tmp_path/'mine' and not (tmp_path/'mine').exists()
+    assert run_module.restored(tmp_path/'mine', 'base.json') == tmp_path/'mine'
+    assert not (tmp_path/'mine').exists()
     (tmp_path/'mine.old'/'base.json').write_text('{}')
     run_module.restored(tmp_path/'mine', 'base.json')
     assert (tmp_path/'mine'/'base.json').exists() and not (tmp_path/'mine.old').exists()

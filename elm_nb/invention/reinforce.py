@@ -25,7 +25,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from .conditional import Policy, TerrainLike, ValueNetwork
 from .generator import end_token, evaluate_all, Generator
-from ..language.model import fingerprint
+from ..language.model import weights_fingerprint
 from ..language.training import check_numbers, load_checkpoint, restore, save_checkpoint
 from ..language.training import trainable_parameters, TrainingError, update
 from ..launch import processes_now, progress, distributed_map
@@ -389,7 +389,7 @@ def reinforce(
     folder = folder and Path(folder)
     optimizers = _optimizers(policy, value, config)
     made_with = {**asdict(config), 'terrains': [t.fingerprint for t in terrains],
-        'reference': fingerprint(reference.language_model.model, adapter=True), **made_with}
+        'reference': weights_fingerprint(reference.language_model.model, adapter=True), **made_with}
     log = _resume(folder/'checkpoint.pt', optimizers, made_with) if folder else []
     accelerator.wait_for_everyone()
     start, total = len(log)*config.samples, config.iterations*config.samples

@@ -14,7 +14,7 @@ import torch
 from fastcore.basics import patch
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from .model import _quietly, fingerprint, LanguageModel, ModelError, seeded
+from .model import _quietly, weights_fingerprint, LanguageModel, ModelError, seeded
 from ..search.run import whole_folder
 
 # %% ../../nbs/language/02_adapter.ipynb #b32ae9a7
@@ -42,7 +42,7 @@ def _save_adapter(language_model, folder, dtype):
     for config in model.peft_config.values(): config.base_model_name_or_path = language_model.name
     if dtype: weights = {n: w.to(dtype) for n,w in model.state_dict().items() if 'lora_' in n}
     model.save_pretrained(folder, save_embedding_layers=False, state_dict=weights)
-    base = {'model': language_model.name, 'fingerprint': fingerprint(model), 'notes': language_model.notes}
+    base = {'model': language_model.name, 'fingerprint': weights_fingerprint(model), 'notes': language_model.notes}
     (folder/'base.json').write_text(json.dumps(base, indent=2) + '\n')
 
 # %% ../../nbs/language/02_adapter.ipynb #ecbb468b

@@ -6,7 +6,7 @@ Docs: https://elm-nb.github.io/elm_nb/language/model.html.md"""
 
 # %% auto #0
 __all__ = ['SMOLLM2', 'EDITS', 'ModelError', 'TooLongError', 'cache_folder', 'fetch_smollm2', 'find_model', 'LanguageModel',
-           'seeded', 'save_tiny_model', 'fingerprint', 'load_model']
+           'seeded', 'save_tiny_model', 'weights_fingerprint', 'load_model']
 
 # %% ../../nbs/language/00_model.ipynb #81545588
 import hashlib, json, os, subprocess, sys, tempfile, warnings, zipfile
@@ -126,7 +126,7 @@ def find_model(
     "Make sure that a model is there before anything starts; `ModelError` if it is not"
     if name == SMOLLM2: return str(fetch_smollm2())
     if name == EDITS: name = str(files('elm_nb')/'adapter')
-    if (restored(name)/'base.json').exists():
+    if (restored(name, 'base.json')/'base.json').exists():
         find_model(_read_base(Path(name))['model'])
         return name
     try: AutoConfig.from_pretrained(name)
@@ -208,7 +208,7 @@ def _check_sums(folder):
             raise ModelError(f'{folder/name} is damaged; delete {folder} and start again')
 
 # %% ../../nbs/language/00_model.ipynb #d06e01f1
-def fingerprint(
+def weights_fingerprint(
     model:transformers.PreTrainedModel,
     adapter:bool=False # Count the weights of an adapter, too
 )->str: # The same in fp32 and bf16
@@ -251,7 +251,7 @@ def _with_adapter(folder, device, dtype, trainable):
     base = _read_base(folder)
     where = (device, dtype) if trainable else ('cpu', torch.float32) # to merge without rounding
     language_model = load_model(base['model'], *where)
-    if fingerprint(language_model.model) != base['fingerprint']:
+    if weights_fingerprint(language_model.model) != base['fingerprint']:
         raise ModelError(f'the adapter in {folder} was trained for other weights '
             f'than those of {base["model"]!r} here; train it again')
     model, name = _put_on(language_model, folder, trainable), base['model']

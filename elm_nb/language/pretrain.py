@@ -64,7 +64,8 @@ def _genetic_runs(config, folder:Path, domain:Domain, accelerator)->list[Path]:
     for name in domain.seeds:
         program, seed = seed_program(domain, name), config.train.seed
         settings = {'domain': config.domain, 'seed_program': name, 'mutator': 'genetic',
-            'iterations': config.iterations, 'parents': 2, 'children': 32, 'seed': seed}
+            'iterations': config.iterations, 'parents': 2, 'children': 32, 'seed': seed,
+            'settings': json.loads(json.dumps(getattr(domain, 'settings', None)))} # as it will be read back
         with Run(folder/name, settings) if accelerator.is_main_process else nullcontext() as run:
             evolve(domain, GeneticMutator(), program, config.iterations, 2, 32, seed, run)
     return [folder/name for name in domain.seeds]

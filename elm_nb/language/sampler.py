@@ -327,6 +327,7 @@ def sample(self:LanguageModel,
     how = dict(temperature=temperature, top_p=top_p)
     generator = torch.Generator(self.device).manual_seed(seed)
     stops = stop if isinstance(stop, Sequence) else [stop]*n
+    if len(stops) != n: raise ValueError(f'{n} stop rules are needed, or one for all; got {len(stops)}')
     rows = [_Row(self, stop) for stop in stops]
     prompt.read() # before the attention is another one
     size = rows_at_once(self.model, longest+max_tokens)

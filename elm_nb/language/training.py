@@ -22,7 +22,7 @@ import torch
 from accelerate import Accelerator
 
 from .. import ElmError
-from .model import fingerprint, LanguageModel
+from .model import weights_fingerprint, LanguageModel
 from .sampler import Tree
 from ..launch import processes_now, progress, distributed_map
 from ..search.run import differences, whole_file
@@ -274,8 +274,8 @@ class Logged(NamedTuple):
 def _rate(step, config):
     "The learning rate of a step, as a share of the highest"
     if step < config.warmup: return (step+1)/config.warmup
-    done = (step-config.warmup)/max(config.steps-config.warmup, 1)
-    return 0.1 + 0.45*(1 + math.cos(math.pi*done))
+    last = max(config.steps-config.warmup, 1)
+    return 0.1 + 0.45*(1 + math.cos(math.pi*(step-config.warmup)/last))
 
 # %% ../../nbs/language/04_training.ipynb #a0b23889
 def _worse(log):
@@ -328,7 +328,7 @@ def _step(model, batch, step, optimizer, config, accelerator):
 def _origin(model, items, held_out, config, made_with):
     "All that a training depends on"
     data = hashlib.sha256(repr((list(items), list(held_out))).encode()).hexdigest()[:16]
-    weights = fingerprint(model.model, adapter=True)
+    weights = weights_fingerprint(model.model, adapter=True)
     return {**asdict(config), 'data': data, 'weights at the start': weights, **made_with}
 
 # %% ../../nbs/language/04_training.ipynb #cc320294
