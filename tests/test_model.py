@@ -256,4 +256,5 @@ def test_an_adapter_whose_replacement_was_interrupted_is_found(tmp_path):
 def test_there_is_a_stop_rule_for_all_or_one_for_each(tmp_path):
     model = load_model(save_tiny_model(tmp_path))
     for rules in ([None], [None]*3):
-        with pytest.raises(ValueError, match='2 stop rules are needed'): model.sample(PROMPT, 2, 4, stop=rules)
+        with pytest.raises(ValueError, match='2 stop rules are needed'):
+            model.sample(PROMPT, 2, 4, stop=rules)

@@ -42,7 +42,8 @@ def _save_adapter(language_model, folder, dtype):
     for config in model.peft_config.values(): config.base_model_name_or_path = language_model.name
     if dtype: weights = {n: w.to(dtype) for n,w in model.state_dict().items() if 'lora_' in n}
     model.save_pretrained(folder, save_embedding_layers=False, state_dict=weights)
-    base = {'model': language_model.name, 'fingerprint': weights_fingerprint(model), 'notes': language_model.notes}
+    base = {'model': language_model.name, 'fingerprint': weights_fingerprint(model),
+        'notes': language_model.notes}
     (folder/'base.json').write_text(json.dumps(base, indent=2) + '\n')
 
 # %% ../../nbs/language/02_adapter.ipynb #ecbb468b
