@@ -14,7 +14,7 @@ from elm_nb.language.model import save_tiny_model
 from elm_nb.search.run import Run
 
 context = get_context('forkserver') # a process in milliseconds, with torch already imported
-context.set_forkserver_preload(['elm_nb.stage1'])
+context.set_forkserver_preload(['elm_nb.stage1', 'elm_nb.sodarace.domain']) # a run finds its domain by name
 
 
 def begin(config, folder, processes=1):
