@@ -52,12 +52,15 @@ def add_katex(folder):
         def unwanted(_, names): return [name for name in names if not WANTED.fullmatch(name)]
         shutil.copytree(f'{scratch}/package/dist', folder, ignore=unwanted)
 
+PRIVATE = re.compile(r'<a href="[^"]*#(?:[\w.]+\.)?_\w+">(<code>\w+</code>)</a>') # has no place of its own
+
 def at_home(page, out):
     "Let a page ask only for what lies beside it, from whatever folder it is in"
     to_root = '../'*(len(page.relative_to(out).parts) - 1)
     elsewhere = f'https://cdn.jsdelivr.net/npm/katex@{KATEX}/dist'
     text = page.read_text().replace(elsewhere, f'{to_root}site_libs/katex')
-    page.write_text(text.replace(f'href="{SITE}', f'href="{to_root}'))
+    text = text.replace(f'href="{SITE}', f'href="{to_root}')
+    page.write_text(PRIVATE.sub(r'\1', text))
 
 def render():
     with tempfile.TemporaryDirectory() as scratch:

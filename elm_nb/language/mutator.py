@@ -218,7 +218,7 @@ class AdaptiveMessages(dict):
 # %% ../../nbs/language/03_mutator.ipynb #567e355e
 @patch
 def learn(self:AdaptiveMessages,
-    entries:Sequence # Of one iteration, see `DiffMutator.learn`
+    entries:Sequence # Of one iteration, see `learn` of `DiffMutator`
 ):
     "Follow what was accepted"
     if entries[0].parent is None: return self._begin()
