@@ -201,7 +201,7 @@ def test_walkers_move(visit):
 
 def test_a_click_on_the_map_plays_that_champion(visit):
     tab = visit('sodarace/show')
-    tab.wait_for_selector('.elm-map[data-ready]', state='attached') # what is packed is unpacked in the browser
+    tab.wait_for_selector('.elm-map[data-ready]', state='attached') # what is packed is unpacked there
     root = tab.locator('.elm-map').first
     program, cells = root.locator('pre').inner_text(), root.locator('.cells button:enabled')
     others = [i for i in range(cells.count()) if cells.nth(i).get_attribute('aria-pressed') is None]
