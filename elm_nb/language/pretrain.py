@@ -65,7 +65,7 @@ def _genetic_runs(config, folder:Path, domain:Domain, accelerator)->list[Path]:
         program, seed = seed_program(domain, name), config.train.seed
         settings = {'domain': config.domain, 'seed_program': name, 'mutator': 'genetic',
             'iterations': config.iterations, 'parents': 2, 'children': 32, 'seed': seed,
-            'settings': json.loads(json.dumps(getattr(domain, 'settings', None)))} # as it will be read back
+            'settings': getattr(domain, 'settings', None)}
         with Run(folder/name, settings) if accelerator.is_main_process else nullcontext() as run:
             evolve(domain, GeneticMutator(), program, config.iterations, 2, 32, seed, run)
     return [folder/name for name in domain.seeds]

@@ -214,7 +214,8 @@ class Run:
     ):
         self.folder, self.lock, self.db = Path(folder), None, None
         try:
-            if config is not None: self._prepare(dict(config))
+            if config is not None:
+                self._prepare(json.loads(json.dumps(dict(config)))) # as it will be read back
             self.config = read_config(self.folder)
             self._open(writes=config is not None)
         except BaseException:
