@@ -31,7 +31,7 @@ RELATIVES = [replace(family(height=h), name=f'{family.__name__} {h}')
 def outcome(walker, terrain):
     "Distance, and leftmost and rightmost joint at the end"
     try: rollout = simulate(walker, terrain)
-    except InvalidWalker: return 0., 0., 0. # too wide to start there
+    except InvalidWalker: return 0., 0., 0. # no room, or it ended badly
     x = rollout.positions[-1, :, 0]
     return round(rollout.distance, 2), round(float(x.min()), 2), round(float(x.max()), 2)
 

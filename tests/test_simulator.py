@@ -63,12 +63,12 @@ def random_walkers(n, seed=0):
 
 
 def crowded(seed, strongest=60.):
-    "64 joints, 320 muscles of any strength"
+    "48 joints, 240 muscles of any strength"
     rng, wc = np.random.default_rng(seed), WalkerCreator()
     while len(wc.joints) < wc.max_joints: wc.add_joint(*rng.uniform(0, 12, 2).tolist())
     wc.max_calls = 10**6
-    while len(wc.muscles) < 320:
-        free = [j for j in range(64) if wc.degree[j] < 10]
+    while len(wc.muscles) < 240:
+        free = [j for j in range(48) if wc.degree[j] < 10]
         stuck = all((a, b) in wc.pairs for i, a in enumerate(free) for b in free[i+1:])
         if len(free) < 2 or stuck: return crowded(seed + 1000, strongest)
         a, b = rng.choice(free, 2, replace=False).tolist()
@@ -223,7 +223,7 @@ def test_speeds_are_bounded(backend, walker):
 def test_crowded_and_coincident(backend):
     for seed in range(3):
         walker = crowded(seed)
-        assert (walker.mass, len(walker.muscles)) == (64, 320)
+        assert (walker.mass, len(walker.muscles)) == (48, 240)
         assert np.isfinite(simulate(walker, backend=backend).positions).all()
     same_place = Walker(((1., 1.),)*4, tuple(Muscle(a, b, 5.) for a, b in ((0, 1), (1, 2), (2, 3))))
     assert np.isfinite(simulate(same_place, backend=backend).positions).all()
@@ -307,7 +307,7 @@ def test_many_errors():
     for workers in (1, 2):
         with pytest.raises(InvalidWalker, match='walker 4: .*wide'):
             simulate_many([*random_walkers(4), wide], tunnel(), workers=workers)
-    with pytest.raises(ValueError, match='k must be'): robust_fitness(random_walkers(1)[0], k=0)
+    with pytest.raises(ValueError, match='starts must be'): robust_fitness(random_walkers(1)[0], starts=0)
 
 
 def test_a_worker_that_dies_is_reported_and_replaced():

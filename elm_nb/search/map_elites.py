@@ -90,7 +90,7 @@ def add(self:GridArchive,
     fitness, behavior = _checked(fitness, behavior, items, len(self.bins))
     if not len(items): return []
     niche = self.niche(behavior)
-    outside = (behavior < self.low) | (behavior >= self.high)
+    outside = (behavior < self.low) | (behavior > self.high)
     self.clipped += int(outside.any(axis=1).sum())
     best = np.fmax(self.fitness[niche], _best_before(niche, fitness))
     accepted = fitness > best

@@ -8,7 +8,7 @@ Docs: https://elm-nb.github.io/elm_nb/sodarace/domain.html.md"""
 __all__ = ['SQUARE', 'RADIAL', 'CPPN_FIXED', 'CPPN_MUTABLE', 'SEEDS', 'MESSAGES', 'EXAMPLES', 'Sodarace']
 
 # %% ../../nbs/sodarace/06_domain.ipynb #2abbf176
-import hashlib, html, inspect, math
+import hashlib, html, inspect
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -17,9 +17,9 @@ from fastcore.basics import patch
 from ..search.domain import Evaluation
 from ..search.sandbox import Outcome, Sandbox
 from .show import animate, Exhibit, map_player
-from .simulator import robust_fitness, SimConfig, simulate, simulate_many
+from .simulator import BACKEND, check_backend, robust_fitness, SimConfig, simulate, simulate_many
 from .terrain import flat, Terrain
-from .walker import check_walker, InvalidWalker, query_cppn, WalkerCreator
+from .walker import check_walker, InvalidWalker, MAX_SIZE, query_cppn, WalkerCreator
 
 # %% ../../nbs/sodarace/06_domain.ipynb #f55935af
 SQUARE = '''def make_square(wc, x0, y0, x1, y1):
@@ -171,12 +171,12 @@ class Sodarace:
     "Programs that build walkers; fitness is how far a walker comes in ten seconds, to either side"
     terrain:Terrain=flat()
     config:SimConfig=SimConfig()
-    backend:str='pymunk' # Of the simulation
-    starts:int=0         # If not 0, fitness is the median over so many slightly different starts
+    backend:str=BACKEND # Of the simulation, see `simulate`
+    starts:int=1        # Fitness is the median over so many slightly different starts
     sandbox:Sandbox=field(default_factory=Sandbox, repr=False)
 
     seeds = SEEDS
-    axes = {'height': (0, 24, 12), 'width': (0, 24, 12), 'mass': (0, 48, 12)}
+    axes = {'height': (0, MAX_SIZE, 12), 'width': (0, MAX_SIZE, 12), 'mass': (0, WalkerCreator.max_joints, 12)}
     messages = MESSAGES
     examples = EXAMPLES
     prelude = '\n'.join([
@@ -198,12 +198,6 @@ class Sodarace:
 
 # %% ../../nbs/sodarace/06_domain.ipynb #82af96d4
 @patch
-def _distance(self:Sodarace, walker):
-    if self.starts:
-        return robust_fitness(walker, self.terrain, self.config, self.starts, backend=self.backend)
-    return abs(simulate(walker, self.terrain, self.config, backend=self.backend).distance)
-
-@patch
 def evaluate(self:Sodarace,
     program:str
 )->Evaluation: # Of a walker its distance, its height, width and mass, and a fingerprint of what was built
@@ -211,10 +205,8 @@ def evaluate(self:Sodarace,
     outcome = self.walker(program)
     if outcome.status != 'ok': return Evaluation(outcome.status, detail=outcome.detail)
     walker = outcome.value
-    try: distance = self._distance(walker)
+    try: distance = robust_fitness(walker, self.terrain, self.config, self.starts, self.backend)
     except InvalidWalker as error: return Evaluation('invalid_result', detail=str(error))
-    if not math.isfinite(distance):
-        return Evaluation('invalid_result', detail='the simulation did not stay finite')
     fingerprint = hashlib.sha256(repr((walker.joints, walker.muscles)).encode()).hexdigest()[:16]
     return Evaluation('ok', distance, (walker.height, walker.width, walker.mass), fingerprint)
 

@@ -6,7 +6,7 @@ Docs: https://elm-nb.github.io/elm_nb/sodarace/terrain.html.md"""
 
 # %% auto #0
 __all__ = ['FAR', 'TERRAINS', 'VIEW', 'Terrain', 'from_points', 'from_function', 'flat', 'right_wall', 'left_wall', 'bumpy',
-           'tunnel', 'inset']
+           'tunnel', 'inset', 'turn']
 
 # %% ../../nbs/sodarace/01_terrain.ipynb #6d714285
 import hashlib
@@ -173,13 +173,17 @@ def inset(
     return moved
 
 # %% ../../nbs/sodarace/01_terrain.ipynb #685327fa
-def _turn(line, x, y):
-    "By what angle a line turns around each point of the grid `x`, `y`, in radians, negative if clockwise"
-    angle = np.zeros((len(y), len(x)))
+def turn(
+    line, # (x, y) points, in world units
+    x,    # Of the points that are asked about, any shape
+    y     # Likewise; x and y are broadcast
+)->np.ndarray: # Angles in radians, negative where the line turns clockwise
+    "By what angle a line turns around points; about -π where they lie in its solid side, about π elsewhere"
+    angle = 0.
     for (x0,y0),(x1,y1) in zip(line, line[1:]):
-        to_first = (x0 - x) + 1j*(y0 - y[:,None])
-        to_second = (x1 - x) + 1j*(y1 - y[:,None])
-        angle += np.angle(to_second*to_first.conj())
+        to_first = (x0 - x) + 1j*(y0 - y)
+        to_second = (x1 - x) + 1j*(y1 - y)
+        angle = angle + np.angle(to_second*to_first.conj())
     return angle
 
 # %% ../../nbs/sodarace/01_terrain.ipynb #8b2cd2b5
@@ -195,5 +199,5 @@ def raster(self:Terrain,
     x = left + (np.arange(shape[1]) + 0.5)*(right-left)/shape[1]
     y = top - (np.arange(shape[0]) + 0.5)*(top-bottom)/shape[0]
     solid = np.zeros(shape, dtype=bool)
-    for line in self.lines: solid |= _turn(line, x, y) < 0
+    for line in self.lines: solid |= turn(line, x, y[:,None]) < 0
     return solid.astype(np.float32)
