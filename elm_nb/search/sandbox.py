@@ -8,12 +8,13 @@ Docs: https://elm-nb.github.io/elm_nb/search/sandbox.html.md"""
 __all__ = ['Status', 'NUMPY', 'Outcome', 'Sandbox']
 
 # %% ../../nbs/search/00_sandbox.ipynb #55b23a96
-import json, re
+import json, re, sys, time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+import psutil
 from fastcore.basics import patch
 from pydantic_monty import CollectString, Monty
 from pydantic_monty import MontyCrashedError, MontyError, MontyRuntimeError, MontySyntaxError
@@ -71,16 +72,18 @@ def _import_numpy(match):
     return indent + '; '.join(f'{w[-1]} = _numpy.{w[0]}' for w in words)
 
 # %% ../../nbs/search/00_sandbox.ipynb #8d1e9ef5
-_limits = {
-    'max_feed_duration_secs': 0.25,
-    'max_memory': 32*2**20, # Bytes
-    'max_recursion_depth': 200,
-    'max_suspensions': 1000}
 _policy = {'sleep': 'zero', 'random_start': {'seed': 0}, 'datetime': datetime(2000, 1, 1)}
 _max_source = 32*2**10 # Characters, as in those below
 _max_print = 2**16
 _max_result = 2**17
 _max_detail = 200
+
+def _limits(seconds, memory):
+    return {
+        'max_feed_duration_secs': seconds,
+        'max_memory': memory,
+        'max_recursion_depth': 200,
+        'max_suspensions': 1000}
 
 # %% ../../nbs/search/00_sandbox.ipynb #550d7a4c
 def _one_line(text):
@@ -88,6 +91,8 @@ def _one_line(text):
     return ''.join(c if c.isprintable() else '?' for c in ' '.join(words)[:_max_detail])
 
 # %% ../../nbs/search/00_sandbox.ipynb #90f969aa
+_not_plain = 'the result is not plain data'
+
 def _verdict(error):
     "The status that an exception of Monty stands for"
     if isinstance(error, MontyCrashedError): return 'timeout' if error.timed_out else 'runtime_error'
@@ -96,14 +101,22 @@ def _verdict(error):
     kind, text = type(error.exception()).__name__, str(error)
     if kind == 'TimeoutError' and 'time limit exceeded' in text: return 'timeout'
     if kind == 'MemoryError': return 'memory'
+    if kind == 'SyntaxError': return 'syntax_error'
     if kind == 'NotImplementedError' and 'support' in text: return 'unsupported'
     if "cannot create 'property'" in text: return 'unsupported'
-    return 'runtime_error'
+    return 'invalid_result' if _not_plain in text else 'runtime_error'
 
 # %% ../../nbs/search/00_sandbox.ipynb #f68ac2dc
 class Sandbox:
     "Runs untrusted programs, one fresh session each, in a worker process of its own"
-    def __init__(self): self.pool = None
+    def __init__(self,
+        seconds:float=0.25,   # Processor time that a program may take
+        memory:int=32*2**20   # Bytes that its data may take
+    ):
+        self.seconds, self.memory = seconds, memory
+        self.pool = None
+
+    def __reduce__(self): return Sandbox, (self.seconds, self.memory)
 
     def close(self):
         "End the worker process"
@@ -112,31 +125,71 @@ class Sandbox:
 
 # %% ../../nbs/search/00_sandbox.ipynb #c72f98fd
 @patch
-def _session(self:Sandbox):
-    if self.pool is None:
-        pool = Monty(max_processes=1, request_timeout=1.0, feed_duration_limit_grace=0.25)
-        self.pool = pool.__enter__()
-    return self.pool.checkout(limits=_limits, assert_message_annotations=False, os_policy=_policy)
+def _start(self:Sandbox, wall):
+    "Have a worker process whose sessions end after `wall` seconds"
+    if self.pool is not None and self.wall == wall: return
+    self.close()
+    pool = Monty(max_processes=1, request_timeout=4*wall, feed_duration_limit_grace=self.seconds)
+    self.pool, self.wall, self.states = pool.__enter__(), wall, {}
 
-def _prepare(session, prelude):
+@patch
+def _session(self:Sandbox):
+    limits = _limits(self.wall, self.memory)
+    return self.pool.checkout(limits=limits, assert_message_annotations=False, os_policy=_policy)
+
+# %% ../../nbs/search/00_sandbox.ipynb #5b1f0c3e
+_FIRST = f'''
+import math
+from json import dumps as _dumps
+_ended = False
+def _text(result):
+    try: return _dumps(result)
+    except Exception as error: raise ValueError('{_not_plain}: ' + str(error))
+'''
+
+# %% ../../nbs/search/00_sandbox.ipynb #7d20a4b9
+@patch
+def _state(self:Sandbox, source):
+    "What a session knows that has run `source`, as bytes; each source is run once"
+    if source in self.states: return self.states[source]
     try:
-        for source in (NUMPY, prelude): session.feed_run(source)
+        with self._session() as session:
+            session.feed_run(source)
+            state = session.dump()
     except MontyError as error:
         if isinstance(error, MontyCrashedError) or _verdict(error) == 'timeout': raise
         raise RuntimeError(f'the prelude does not run in the sandbox: {error}') from error
+    self.states[source] = state
+    return state
+
+# %% ../../nbs/search/00_sandbox.ipynb #5f2ab960
+def _cpu_seconds(pid):
+    "Processor time that a process has used so far; NaN if it is gone"
+    if pid is None: return float('nan')
+    # Linux has a clock for each process, whose number clock_getcpuclockid makes of the pid in this way
+    if sys.platform == 'linux': return time.clock_gettime(~pid << 3 | 2)
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 # %% ../../nbs/search/00_sandbox.ipynb #daa88e66
+_RUN = f'''
+exec(_program)
+if not _ended: raise SyntaxError("'return' outside function")
+f'{{_text(ENTRY())!s:.{_max_result + 1}}}'
+'''
+
 @patch
 def _attempt(self:Sandbox, program, prelude, entry):
     "What the function `entry` of the program returns, as text"
+    numpy = NUMPY if 'np' in program or 'numpy' in program else ''
+    state = self._state(f'{_FIRST}\n{numpy}\n{prelude}')
+    inputs = {'_program': f'{program}\n_ended = True'}
     with self._session() as session:
-        _prepare(session, prelude)
-        for source in (f'{program}\nNone', f'_result = {entry}()'):
-            session.feed_run(source, print_callback=CollectString(_max_print))
-        try: return session.feed_run('from json import dumps\ndumps(_result)')
-        except MontyRuntimeError as error:
-            if _verdict(error) != 'runtime_error': raise
-            raise ValueError(f'the result is not plain data: {error}') from error
+        before = _cpu_seconds(session.worker_pid)
+        session.load_session(state)
+        code = _RUN.replace('ENTRY', entry)
+        try: return session.feed_run(code, inputs=inputs, print_callback=CollectString(_max_print))
+        finally: self.used = _cpu_seconds(session.worker_pid) - before
 
 # %% ../../nbs/search/00_sandbox.ipynb #77de553e
 def _checked(text, check):
@@ -146,6 +199,26 @@ def _checked(text, check):
     except Exception as error: return Outcome('invalid_result', detail=_one_line(str(error)))
 
 # %% ../../nbs/search/00_sandbox.ipynb #7d89e376
+_attempts = 6
+_slack = 1.25 # Time on the clock for each second of a processor, at first
+
+@patch
+def _ending(self:Sandbox, error, attempt):
+    "(outcome, is it worth another attempt?) of an attempt that raised an exception"
+    status = _verdict(error)
+    if isinstance(error, MontyCrashedError): again = attempt == 0
+    else: again = status == 'timeout' and self.used < self.seconds
+    detail = str(error) if status != 'timeout' else f'took more than {self.seconds} s of a processor'
+    return Outcome(status, detail=_one_line(detail)), again
+
+# %% ../../nbs/search/00_sandbox.ipynb #e8c0574d
+def _unreadable(program):
+    "What is wrong with the text of a program, or None"
+    if len(program) > _max_source: return f'longer than {_max_source} characters'
+    try: program.encode()
+    except UnicodeError as error: return _one_line(str(error))
+
+# %% ../../nbs/search/00_sandbox.ipynb #9c3d5e21
 def _as_it_is(data): return data
 
 @patch
@@ -156,14 +229,15 @@ def run(self:Sandbox,
     check:Callable[[Any],Any]=_as_it_is # Makes a trusted value of what JSON can say of the result, or raises
 )->Outcome: # Its value is what the check made
     "Run a program; whatever it does, the answer is an `Outcome`"
-    if len(program) > _max_source:
-        return Outcome('syntax_error', detail=f'longer than {_max_source} characters')
-    program = _imports.sub(_import_numpy, program)
-    for _ in range(2):
-        try: return _checked(self._attempt(program, prelude, entry), check)
+    if problem := _unreadable(program): return Outcome('syntax_error', detail=problem)
+    if 'numpy' in program: program = _imports.sub(_import_numpy, program)
+    for attempt in range(_attempts):
+        self._start(_slack*self.seconds*2**attempt)
+        try: text = self._attempt(program, prelude, entry)
         except MontyError as error:
-            outcome = Outcome(_verdict(error), detail=_one_line(str(error)))
-            if outcome.status != 'timeout' and not isinstance(error, MontyCrashedError): break
-        except UnicodeError as error: return Outcome('syntax_error', detail=_one_line(str(error)))
-        except ValueError as error: return Outcome('invalid_result', detail=_one_line(str(error)))
+            outcome, again = self._ending(error, attempt)
+            if not again: break
+        else:
+            if self.used > self.seconds: return Outcome('timeout', detail=f'took {self.used:.2f} s of a processor')
+            return _checked(text, check)
     return outcome
