@@ -37,7 +37,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: $(BIN)/python settings.ini setup.py pyproject.toml constraints.txt
-	$(BIN)/python -m pip install -c constraints.txt -e .
+	$(BIN)/python -m pip install -c constraints.txt -e '.[fast]'
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

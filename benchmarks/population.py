@@ -23,7 +23,7 @@ from elm_nb.sodarace.terrain import TERRAINS, bumpy, right_wall, tunnel
 from elm_nb.sodarace.walker import InvalidWalker
 
 OUT = Path(__file__).parent.parent/'elm_nb/data/walkers.json.gz'
-HEIGHTS = {right_wall: (5, 10, 15, 20), bumpy: (1, 2, 4), tunnel: (7, 10, 13, 20)}
+HEIGHTS = {right_wall: (2, 5, 10, 20), bumpy: (1, 2, 6), tunnel: (4, 7, 13, 16)}
 RELATIVES = [replace(family(height=h), name=f'{family.__name__} {h}')
     for family,heights in HEIGHTS.items() for h in heights]
 

@@ -2,9 +2,9 @@
 
     python benchmarks/starts.py
 
-Genetic programming from each of the four seed programs, 4,096 evaluations, once with the distance of one start as
-fitness and once with the median of three. Every champion is then put down 20 times more, moved by a thousandth of
-a unit each time, by moves that no run has seen. Needs the extra `fast`. Takes some minutes on two cores.
+Genetic programming from each of the four seed programs, 4,096 evaluations, once with the distance of one
+start as fitness and once with the median of three. Every champion is then put down 20 times more, moved by a
+thousandth of a unit each time, by moves that no run has seen. Needs the extra `fast`. Takes some minutes.
 """
 import json
 from concurrent.futures import ProcessPoolExecutor
@@ -50,5 +50,5 @@ if __name__ == '__main__':
     OUT.write_text(json.dumps(runs) + '\n')
     for r in runs:
         fitness, fresh = np.sum(r['champions'], axis=0)
-        print(f'{r["seed program"]:14}{r["starts"]} starts {len(r["champions"]):4} champions, fitness {fitness:7.0f}, '
-            f'fresh {fresh:7.0f} ({fresh/fitness:.0%}), {r["ms"]} ms an evaluation')
+        name = f'{r["seed program"]:14}{r["starts"]} starts {len(r["champions"]):4} champions'
+        print(f'{name}, fitness {fitness:7.0f}, fresh {fresh:7.0f} ({fresh/fitness:.0%}), {r["ms"]} ms')

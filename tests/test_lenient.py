@@ -16,7 +16,8 @@ def walker(*lines, before=''): return before + HEAD + ''.join(f'    {line}\n' fo
 
 def triangle(*lines, before=''):
     "Three joints with two muscles that swing, and some more lines"
-    return walker('a, b, c = wc.add_joint(0, 0), wc.add_joint(4, 0), wc.add_joint(2, 3)', 'wc.add_muscle(a, b)',
+    return walker('a, b, c = wc.add_joint(0, 0), wc.add_joint(4, 0), wc.add_joint(2, 3)',
+    'wc.add_muscle(a, b)',
         'wc.add_muscle(b, c, False, 3, 0)', 'wc.add_muscle(c, a, False, 3, 1)', *lines, before=before)
 
 # (program, joints, muscles, what was ignored, by kind)
@@ -60,9 +61,11 @@ def make_circle(wc, cx, cy, radius, num_points):
 ''' + triangle('feet = [leg(wc, a), leg(wc, b, 5), leg(wc, b, x=7, phase=3)]',
     'for f in feet: wc.add_muscle(f, c)'), 6, 9, {}),
 'joints_as_conditions': (triangle('d = wc.add_joint(6, 3)', 'if d: wc.add_muscle(b, d, True)',
-    'if a: wc.add_muscle(a, d)', 'wc.add_muscle(c, d and c, False, 1, 1)', 'wc.add_muscle(a or c, d, False, 2, 2)'),
+    'if a: wc.add_muscle(a, d)', 'wc.add_muscle(c, d and c, False, 1, 1)',
+    'wc.add_muscle(a or c, d, False, 2, 2)'),
     4, 5, {'muscles': 1}),
-'comparison_as_joint': (triangle('wc.add_muscle(a == b, c > b, False, 9, 9)'), 3, 3, {'muscles': 1, 'phases': 1}),
+'comparison_as_joint': (triangle('wc.add_muscle(a == b, c > b, False, 9, 9)'),
+    3, 3, {'muscles': 1, 'phases': 1}),
 'muscle_to_itself_and_twice': (triangle('wc.add_muscle(a, a)', 'wc.add_muscle(b, a, False, 5, 5)'), 3, 3,
     {'muscles': 2}),
 'joint_on_a_joint': (triangle('d = wc.add_joint(0, 0.01)', 'wc.add_muscle(d, c)'), 3, 3,
@@ -74,7 +77,8 @@ def make_circle(wc, cx, cy, radius, num_points):
     'for x in range(3):', '    wc.add_muscle(grid[x][0], grid[x + 1][0], False, 7, x)'), 4, 3, {'loose': 12}),
 'flag_is_a_number': (triangle('d = wc.add_joint(5, 5)', 'wc.add_muscle(c, d, 0, 5, 0)',
     'wc.add_muscle(b, d, 0.5, 5, 0)', 'wc.add_muscle(a, d, "", 2, 1)'), 4, 6, {}),
-'names_of_arguments': (walker('a = wc.add_joint(x=0, y=0)', 'b = wc.add_joint(y=0, x=5)', 'c = wc.add_joint(2, y=4)',
+'names_of_arguments': (walker('a = wc.add_joint(x=0, y=0)', 'b = wc.add_joint(y=0, x=5)',
+    'c = wc.add_joint(2, y=4)',
     'wc.add_muscle(j0=a, j1=b, is_distance=False, amplitude=3, phase=1)', 'wc.add_muscle(b, c, phase=2)',
     'wc.add_muscle(c, a, amplitude=5, is_distance=None)'), 3, 3, {}),
 'recursion': ('''def branch(wc, root, x, y, depth):
@@ -90,25 +94,31 @@ def make_circle(wc, cx, cy, radius, num_points):
     '    wc.add_muscle(low[k], high[k], False, np.sign(k - 2) * 3, np.pi * k)',
     '    if k: wc.add_muscle(low[k - 1], high[k], False, np.clip(k, 2, 4), k)',
     '    if k: wc.add_muscle(high[k - 1], low[k])', before='import numpy as np\n'), 12, 16, {'phases': 4}),
-'lambdas_and_comprehensions': (walker('f = lambda k: (k % 3) * 4 - 4', 'js = [wc.add_joint(2 * k, f(k)) for k in range(9)]',
+'lambdas_and_comprehensions': (walker('f = lambda k: (k % 3) * 4 - 4',
+    'js = [wc.add_joint(2 * k, f(k)) for k in range(9)]',
     '[wc.add_muscle(i, j, False, f(i), j - i) for i in js for j in js if 0 < j - i < 3]'), 9, 15, {}),
 'while_and_break': (walker('x, last = 0.0, wc.add_joint(0, 0)', 'while True:', '    x = x + 1.7',
-    '    if x > 9: break', '    j = wc.add_joint(x, x % 3)', '    wc.add_muscle(last, j, False, x, -x)', '    last = j'),
+    '    if x > 9: break', '    j = wc.add_joint(x, x % 3)', '    wc.add_muscle(last, j, False, x, -x)',
+    '    last = j'),
     6, 5, {'phases': 2}),
 'dictionary_of_joints': (walker('j = {}', 'for name in "head body tail".split():',
-    '    j[name] = wc.add_joint(len(j) * 4, len(name))', 'wc.add_muscle(j["head"], j["body"], False, True, False)',
+    '    j[name] = wc.add_joint(len(j) * 4, len(name))',
+    'wc.add_muscle(j["head"], j["body"], False, True, False)',
     'wc.add_muscle(j["tail"], j.get("body"), not True, 8.0)'), 3, 2, {}),
 'two_creators': ('''def other():
     wc = walker_creator()
     wc.add_joint(50, 50)
     return wc
 ''' + triangle('spare = other()', 'spare.add_joint(1, 1)'), 3, 3, {}),
-'try_and_except': (triangle('try:', '    wc.add_muscle(a, 99)', 'except ValueError:', '    wc.add_joint(2, -2)'),
+'try_and_except': (triangle('try:', '    wc.add_muscle(a, 99)', 'except ValueError:',
+    '    wc.add_joint(2, -2)'),
     3, 3, {'loose': 1}),
-'integer_division_and_power': (walker('n = 10 // 3', 'js = [wc.add_joint(k ** 2, -k % n) for k in range(n + 2)]',
+'integer_division_and_power': (walker('n = 10 // 3',
+    'js = [wc.add_joint(k ** 2, -k % n) for k in range(n + 2)]',
     'for k in range(n + 1): wc.add_muscle(js[k], js[k + 1], k % 2, 2 ** k, 1 / (k + 1))'), 5, 4, {}),
 'docstring_comments_globals': ('"""Walks."""\nGAIT = (5.0, 1.5)  # amplitude, phase\n'
-    + triangle('"""Adds a tail"""', 'tail = wc.add_joint(-3, 1)  # behind', 'wc.add_muscle(a, tail, False, *GAIT)',
+    + triangle('"""Adds a tail"""', 'tail = wc.add_joint(-3, 1)  # behind',
+    'wc.add_muscle(a, tail, False, *GAIT)',
     'wc.add_muscle(c, tail)'), 4, 5, {}),
 }
 
@@ -130,16 +140,19 @@ def test_it_builds_the_walker_that_it_means(name, sodarace):
 
 def test_there_are_two_dozen(): assert len(PROGRAMS) >= 24
 
-@pytest.mark.parametrize('call', ['wc.add_joint("3", 0)', 'wc.add_joint(0, None)', 'wc.add_joint(float("nan"), 0)',
+@pytest.mark.parametrize('call', ['wc.add_joint("3", 0)', 'wc.add_joint(0, None)',
+    'wc.add_joint(float("nan"), 0)',
     'wc.add_joint(0, 10**400)', 'wc.add_joint(1j, 0)', 'wc.add_muscle(a, 7)', 'wc.add_muscle(a, -1)',
-    'wc.add_muscle(a, 1.0)', 'wc.add_muscle(a, b, False, "5")', 'wc.add_muscle(a, b, False, 1, float("inf"))'])
+    'wc.add_muscle(a, 1.0)', 'wc.add_muscle(a, b, False, "5")',
+    'wc.add_muscle(a, b, False, 1, float("inf"))'])
 def test_what_makes_no_sense_raises(call, sodarace):
     assert sodarace.walker(triangle(call)).status == 'runtime_error'
 
 def test_too_large_for_the_map(sodarace):
     wide = triangle('d = wc.add_joint(24.5, 0)', 'wc.add_muscle(b, d)')
     outcome = sodarace.evaluate(wide)
-    assert (outcome.status, outcome.fitness) == ('invalid_result', 0) and 'too large for the map' in outcome.detail
+    assert (outcome.status, outcome.fitness) == ('invalid_result',
+    0) and 'too large for the map' in outcome.detail
     assert sodarace.evaluate(wide.replace('24.5', '24')).status == 'ok'
     assert sodarace.evaluate(wide.replace('wc.add_muscle(b, d)', 'pass')).status == 'ok' # it is left out
 

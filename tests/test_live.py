@@ -58,9 +58,9 @@ def test_walks_like_the_simulator(k, terrain, walkers, in_javascript):
 
 def test_refuses_what_the_simulator_refuses():
     wide = Walker(((0., 0.), (70., 0.), (0., 3.)), (Muscle(0, 1, 1.), Muscle(1, 2), Muscle(0, 2)))
-    with pytest.raises(InvalidWalker, match='up to 57.4 wide'): simulate(wide, tunnel())
+    with pytest.raises(InvalidWalker, match='up to 37.4 wide'): simulate(wide, tunnel())
     engine = engine_with({'wide': wide}, [tunnel()], SimConfig())
-    with pytest.raises(Exception, match='too wide for this terrain, where a walker may be 57.4 units wide'):
+    with pytest.raises(Exception, match='too wide for this terrain, where a walker may be 37.4 units wide'):
         engine.eval('new Walk(walkers.wide, terrains[0], config)')
 
 SCRIPTS = sorted(Path('elm_nb').rglob('*.js'))

@@ -175,6 +175,10 @@ class Sodarace:
     starts:int=1        # Fitness is the median over so many slightly different starts
     sandbox:Sandbox=field(default_factory=Sandbox, repr=False)
 
+    def __post_init__(self):
+        check_backend(self.backend)
+        if self.starts < 1: raise ValueError(f'starts must be at least 1, got {self.starts}')
+
     seeds = SEEDS
     axes = {'height': (0, MAX_SIZE, 12), 'width': (0, MAX_SIZE, 12), 'mass': (0, WalkerCreator.max_joints, 12)}
     messages = MESSAGES

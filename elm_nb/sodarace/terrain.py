@@ -103,8 +103,8 @@ def flat()->Terrain:
 
 # %% ../../nbs/sodarace/01_terrain.ipynb #39a82946
 def right_wall(
-    height:float=25., # Of the wall, in world units
-    distance:float=30. # From the start to the wall, in world units
+    height:float=15., # Of the wall, in world units
+    distance:float=20. # From the start to the wall, in world units
 )->Terrain:
     "Level ground that ends at a wall on the right"
     _check_positive(height=height, distance=distance)
@@ -112,8 +112,8 @@ def right_wall(
 
 # %% ../../nbs/sodarace/01_terrain.ipynb #8e795778
 def left_wall(
-    height:float=25., # Of the wall, in world units
-    distance:float=30. # From the start to the wall, in world units
+    height:float=15., # Of the wall, in world units
+    distance:float=20. # From the start to the wall, in world units
 )->Terrain:
     "Level ground that ends at a wall on the left"
     _check_positive(height=height, distance=distance)
@@ -121,7 +121,7 @@ def left_wall(
 
 # %% ../../nbs/sodarace/01_terrain.ipynb #46ed6652
 def bumpy(
-    height:float=3., # Of the highest bump, in world units
+    height:float=4., # Of the highest bump, in world units
     wavelength:float=12., # Twice the distance of two neighbouring heights, in world units
     seed:int=0 # Another seed, other bumps
 )->Terrain:
@@ -139,8 +139,8 @@ def bumpy(
 
 # %% ../../nbs/sodarace/01_terrain.ipynb #5e776a7a
 def tunnel(
-    height:float=16., # Between ground and ceiling, in world units
-    distance:float=30. # From the start to either mouth, in world units
+    height:float=10., # Between ground and ceiling, in world units
+    distance:float=20. # From the start to either mouth, in world units
 )->Terrain:
     "Level ground with a ceiling over it, on both sides of the start"
     _check_positive(height=height, distance=distance)
