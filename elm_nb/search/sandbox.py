@@ -245,6 +245,6 @@ def run(self:Sandbox,
             outcome, again = self._ending(error, attempt)
             if not again: break
         else:
-            if self.used > self.seconds: return Outcome('timeout', detail=f'took {self.used:.2f} s of a processor')
-            return _checked(text, check)
+            if self.used <= self.seconds: return _checked(text, check)
+            return Outcome('timeout', detail=f'took more than {self.seconds} s of a processor')
     return outcome

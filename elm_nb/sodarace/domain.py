@@ -173,7 +173,7 @@ class Sodarace:
     config:SimConfig=SimConfig()
     backend:str='pymunk' # Of the simulation
     starts:int=0         # If not 0, fitness is the median over so many slightly different starts
-    sandbox:Sandbox=field(default_factory=Sandbox, repr=False)
+    sandbox:Sandbox=field(default_factory=Sandbox, repr=False) # Its limits are those of a program
 
     seeds = SEEDS
     axes = {'height': (0, 24, 12), 'width': (0, 24, 12), 'mass': (0, 48, 12)}
