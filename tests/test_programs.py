@@ -1,6 +1,10 @@
 "Programs as evolution writes them: untidy, and fine"
+import ast
+import hashlib
+
 import pytest
-from elm_nb.sodarace.domain import Sodarace
+from elm_nb.search.genetic import GeneticMutator
+from elm_nb.sodarace.domain import SEEDS, Sodarace
 
 PROGRAMS = {} # Source by name, with the numbers of joints, muscles and swinging muscles that its walker has
 
@@ -369,3 +373,35 @@ def test_program(name):
     assert outcome.status == 'ok', outcome.detail
     walker = outcome.value
     assert [len(walker.joints), len(walker.muscles), sum(m.amplitude != 0 for m in walker.muscles)] == counts
+
+def children(program, n, seed): return [p.applied for p in GeneticMutator().propose(program, n, seed)]
+
+def test_same_children():
+    "The children of a seed are what they were when each was parsed from its parent's text and written twice"
+    digest = hashlib.sha256()
+    for k,program in enumerate([*SEEDS.values(), *(program for *_, program in PROGRAMS.values())]):
+        for child in children(program, 16, [7, k]):
+            digest.update(repr((child.source, child.status)).encode())
+    assert digest.hexdigest()[:16] == 'd8d3a60d54e3b028'
+
+ODD = ['x = 3 ** 2', 'def f():\n    return (-3) ** x + 5 ** -2 + x[-1] - -4', 'x = 5 .real + (5).imag',
+    'def f(a=-1, *b, c=2):\n    if a < 3: return 1\n    elif a > 5: return 2\n    else:\n        if c: a = 1',
+    'def f():\n    "doc"\n    x = "a\\nb" + 5*"c"\n    y = f"{x}{3:>{5}}"\n    """later"""\n    return 2*x',
+    'match x:\n    case -3: y = 1',
+    'def f():\n' + ''.join(' '*k + 'if 1:\n' for k in range(1, 60)) + ' '*60 + 'x = 1',
+    'x = ' + '('*120 + '1 + 2' + ')*3'*120, 'x = ' + '9'*5000]
+
+def test_children_are_canonical():
+    "Each child is what reading and writing it again would make of it, or it is malformed"
+    for k,program in enumerate([*SEEDS.values(), *(program for *_, program in PROGRAMS.values()), *ODD]):
+        for _ in range(4):
+            found = children(program, 20, [8, k])
+            for child in found:
+                if child.status != 'malformed': assert ast.unparse(ast.parse(child.source)) == child.source
+            program = found[0].source # the next are children of a child
+
+def test_parent_is_left_as_it_was():
+    "However many children a program had before, the next is the same"
+    rest = children(SEEDS['radial'], 40, [9])
+    assert children(SEEDS['radial'], 1, [9]) == rest[:1]
+    for _ in range(3): assert children(SEEDS['radial'], 40, [9]) == rest

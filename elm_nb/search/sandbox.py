@@ -8,7 +8,7 @@ Docs: https://elm-nb.github.io/elm_nb/search/sandbox.html.md"""
 __all__ = ['Status', 'NUMPY', 'Outcome', 'Sandbox']
 
 # %% ../../nbs/search/00_sandbox.ipynb #55b23a96
-import json, re, sys, time
+import importlib.util, json, re, sys, time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,6 +60,12 @@ class _Numpy:
 np = numpy = _numpy = _Numpy()
 '''
 
+# %% ../../nbs/search/00_sandbox.ipynb #2e6a9c10
+def _modules(program):
+    "What goes before a program, so that it finds the modules that it names"
+    if 'np' in program or 'numpy' in program: return NUMPY
+    return 'import math' if 'math' in program else ''
+
 # %% ../../nbs/search/00_sandbox.ipynb #42f7556b
 _imports = re.compile(r'^([ \t]*+)(?:import[ \t]++numpy(?:[ \t]++as[ \t]++(\w++))?'
     r'|from[ \t]++numpy[ \t]++import[ \t]++([\w \t,]++))'
@@ -106,6 +112,9 @@ def _verdict(error):
     if "cannot create 'property'" in text: return 'unsupported'
     return 'invalid_result' if _not_plain in text else 'runtime_error'
 
+# %% ../../nbs/search/00_sandbox.ipynb #88d2f0b1
+if importlib.util.find_spec('opentelemetry') is None: sys.modules['opentelemetry'] = None
+
 # %% ../../nbs/search/00_sandbox.ipynb #f68ac2dc
 class Sandbox:
     "Runs untrusted programs, one fresh session each, in a worker process of its own"
@@ -139,7 +148,6 @@ def _session(self:Sandbox):
 
 # %% ../../nbs/search/00_sandbox.ipynb #5b1f0c3e
 _FIRST = f'''
-import math
 from json import dumps as _dumps
 _ended = False
 def _text(result):
@@ -181,8 +189,7 @@ f'{{_text(ENTRY())!s:.{_max_result + 1}}}'
 @patch
 def _attempt(self:Sandbox, program, prelude, entry):
     "What the function `entry` of the program returns, as text"
-    numpy = NUMPY if 'np' in program or 'numpy' in program else ''
-    state = self._state(f'{_FIRST}\n{numpy}\n{prelude}')
+    state = self._state(f'{_FIRST}\n{_modules(program)}\n{prelude}')
     inputs = {'_program': f'{program}\n_ended = True'}
     with self._session() as session:
         before = _cpu_seconds(session.worker_pid)
@@ -238,6 +245,6 @@ def run(self:Sandbox,
             outcome, again = self._ending(error, attempt)
             if not again: break
         else:
-            if self.used > self.seconds: return Outcome('timeout', detail=f'took {self.used:.2f} s of a processor')
-            return _checked(text, check)
+            if self.used <= self.seconds: return _checked(text, check)
+            return Outcome('timeout', detail=f'took more than {self.seconds} s of a processor')
     return outcome

@@ -173,7 +173,7 @@ class Sodarace:
     config:SimConfig=SimConfig()
     backend:str=BACKEND # Of the simulation, see `simulate`
     starts:int=1        # Fitness is the median over so many slightly different starts
-    sandbox:Sandbox=field(default_factory=Sandbox, repr=False)
+    sandbox:Sandbox=field(default_factory=Sandbox, repr=False) # Its limits are those of a program
 
     def __post_init__(self):
         check_backend(self.backend)
