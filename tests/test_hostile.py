@@ -12,8 +12,9 @@ from elm_nb.search.sandbox import Sandbox, Status, _slack
 
 def body(*lines): return 'def make_walker():\n    ' + '\n    '.join(lines)
 def value(expression): return body(f'return {expression}')
-def data(joints='[(0, 0), (6, 0), (3, 5)]', muscles='[(0, 1, 0, 0), (1, 2, 3, 0), (2, 0, 3, 1)]', ignored=0):
-    return value(f'dict(joints={joints}, muscles={muscles}, ignored={ignored})')
+def data(joints='[(0, 0), (6, 0), (3, 5)]', muscles='[(0, 1, 0, 0), (1, 2, 3, 0), (2, 0, 3, 1)]', cut=0):
+    counts = f'dict(joints=0, muscles=0, numbers={cut}, phases=0)'
+    return value(f'dict(joints={joints}, muscles={muscles}, ignored={counts})')
 def nested(first, step, last, levels=60):
     return body(f'a = {first}', f'for _ in range({levels}): a = {step}', last)
 def poisoned(line): return f'{line}\n{SQUARE}'
@@ -184,7 +185,6 @@ BY_VERDICT = {
     len_gone=poisoned('len = None'),
     min_lies=poisoned('min = lambda *a: 0'),
     type_gone='type = None\n' + body('walker_creator().add_joint("a", 0)'),
-    isinstance_lies=poisoned('isinstance = lambda *a: True'),
     creator_gone=poisoned('walker_creator = None'),
     math_patched=body('math.sin = None'),
     name_patched=poisoned('__name__ = "elm_nb"'),
@@ -197,7 +197,7 @@ BY_VERDICT = {
     nan_joint=body('walker_creator().add_joint(float("nan"), 0)'),
     infinite_joint=body('walker_creator().add_joint(0, float("inf"))'),
     huge_joint=body('walker_creator().add_joint(10**400, 0)'),
-    bool_joint=body('walker_creator().add_joint(True, 0)'),
+    joint_nowhere=body('walker_creator().add_joint(None, 0)'),
     muscle_of_nothing=triangle('wc.add_muscle(0, -1)')),
 'unsupported': dict(
     generator=body('yield walker_creator()'),
@@ -258,17 +258,19 @@ BY_VERDICT = {
     muscles_too_many=data(muscles='[(0, 1, 3, 0)]*100000'),
     muscles_still=data(muscles='[(0, 1, 0, 0), (1, 2, 0, 0)]'),
     muscles_apart=data(muscles='[(0, 1, 3, 0)]'),
-    ignored_negative=data(ignored=-1),
-    ignored_huge=data(ignored=10**9),
-    ignored_bool=data(ignored=True),
-    ignored_list=data(ignored='[]'),
+    ignored_negative=data(cut=-1),
+    ignored_huge=data(cut=10**9),
+    ignored_bool=data(cut=True),
+    ignored_list=data(cut='[]'),
+    ignored_no_counts=value('dict(joints=[], muscles=[], ignored=0)'),
+    ignored_other_kinds=triangle('wc.ignored["more"] = 1'),
     method_patched='WalkerCreator.get_walker = lambda self: self.joints\n' + SQUARE,
     creator_replaced='class walker_creator:\n    def get_walker(self): return {}\n'
         + value('walker_creator().get_walker()'),
     guard_patched='WalkerCreator.max_joints = 999\n'
         + triangle('for k in range(100): wc.add_joint(k*0.5, -9)'),
     distance_patched=triangle('wc.min_distance = 0', 'wc.add_joint(0, 0)'),
-    number_patched='WalkerCreator._number = lambda self, v, n: v\n' + triangle('wc.add_joint(10**9, 0)'),
+    number_patched='WalkerCreator._cut = lambda self, v, n: v\n' + triangle('wc.add_joint(10**9, 0)'),
     text_of_text=SQUARE + '\n_text = lambda result: {1: 2}',
     text_of_nothing=SQUARE + '\n_text = print',
     text_that_formats='class A:\n    def __format__(self, spec): return "{}"\n' + SQUARE
@@ -291,6 +293,7 @@ BY_VERDICT = {
     instance_deep='class A: pass\n' + value('{(1, A()): 1}')),
 'ok': dict(
     plain_data=data(),
+    isinstance_lies=poisoned('isinstance = lambda *a: True'),
     instance_left=SQUARE + '\nclass A: pass\n{A()}',
     shared_key_left=SQUARE + '\na = (0,)\nfor _ in range(29): a = (a, a)\n{a: 1}',
     return_not_reached=SQUARE + '\nif False: return {1}',
