@@ -87,6 +87,7 @@ def test_fuzz():
         if k % 50 == 0:
             assert repr(domain.walker(SQUARE)) == good, program
             memory.append(me.memory_info().rss)
+        if k % 1000 == 999: print(k + 1, dict(verdicts), f'{memory[-1]/2**20:.0f} MB', flush=True)
     domain.sandbox.close()
     quarter = len(memory)//4
     grown = (max(memory[-quarter:]) - max(memory[:quarter + 1]))/2**20

@@ -395,3 +395,12 @@ def test_limits():
     copy = pickle.loads(pickle.dumps(roomy))
     assert copy.run(long) == roomy.run(long)
     for s in (short, roomy, copy): s.close()
+
+def test_preludes():
+    "A prelude that fails raises, one that never ends is a timeout, and many are not all kept"
+    sandbox, good = Sandbox(seconds=0.02), 'def main(): return x'
+    with pytest.raises(RuntimeError, match='the prelude does not run'): sandbox.run(good, 'x = 1/0')
+    assert sandbox.run(good, 'while True: pass').status == 'timeout'
+    for k in range(40): assert sandbox.run(good, f'x = {k}').value == k
+    assert len(sandbox.states) < 20
+    sandbox.close()

@@ -125,7 +125,7 @@ class Sandbox:
         self.seconds, self.memory = seconds, memory
         self.pool = None
 
-    def __reduce__(self): return Sandbox, (self.seconds, self.memory)
+    def __reduce__(self): return type(self), (self.seconds, self.memory)
 
     def close(self):
         "End the worker process"
@@ -156,6 +156,8 @@ def _text(result):
 '''
 
 # %% ../../nbs/search/00_sandbox.ipynb #7d20a4b9
+_max_states = 16
+
 @patch
 def _state(self:Sandbox, source):
     "What a session knows that has run `source`, as bytes; each source is run once"
@@ -167,6 +169,7 @@ def _state(self:Sandbox, source):
     except MontyError as error:
         if isinstance(error, MontyCrashedError) or _verdict(error) == 'timeout': raise
         raise RuntimeError(f'the prelude does not run in the sandbox: {error}') from error
+    if len(self.states) == _max_states: self.states.clear()
     self.states[source] = state
     return state
 
@@ -189,6 +192,7 @@ f'{{_text(ENTRY())!s:.{_max_result + 1}}}'
 @patch
 def _attempt(self:Sandbox, program, prelude, entry):
     "What the function `entry` of the program returns, as text"
+    self.used = 0.0
     state = self._state(f'{_FIRST}\n{_modules(program)}\n{prelude}')
     inputs = {'_program': f'{program}\n_ended = True'}
     with self._session() as session:
