@@ -183,7 +183,6 @@ BY_VERDICT = {
     no_function='make_walker = 3',
     wrong_arguments='def make_walker(a): pass',
     len_gone=poisoned('len = None'),
-    min_lies=poisoned('min = lambda *a: 0'),
     type_gone='type = None\n' + body('walker_creator().add_joint("a", 0)'),
     creator_gone=poisoned('walker_creator = None'),
     math_patched=body('math.sin = None'),
@@ -294,6 +293,7 @@ BY_VERDICT = {
 'ok': dict(
     plain_data=data(),
     isinstance_lies=poisoned('isinstance = lambda *a: True'),
+    min_lies=poisoned('min = lambda *a: 0'),
     instance_left=SQUARE + '\nclass A: pass\n{A()}',
     shared_key_left=SQUARE + '\na = (0,)\nfor _ in range(29): a = (a, a)\n{a: 1}',
     return_not_reached=SQUARE + '\nif False: return {1}',

@@ -118,10 +118,11 @@ class WalkerCreator:
     def add_joint(self, x, y):
         "Add a joint at (x, y) and return its number; where none can be added, the nearest joint stands in"
         self._count_call()
-        x, y = self._cut(x, 'x'), self._cut(y, 'y')
-        distances = [((x-u)**2 + (y-v)**2)**0.5 for u,v in self.joints]
-        if len(distances) == self.max_joints or (distances and min(distances) < self.min_distance):
+        x, y, least = self._cut(x, 'x'), self._cut(y, 'y'), self.min_distance
+        near = [0 for u,v in self.joints if -least < u-x < least and (x-u)**2 + (y-v)**2 < least**2]
+        if near or len(self.joints) == self.max_joints:
             self.ignored['joints'] += 1
+            distances = [(x-u)**2 + (y-v)**2 for u,v in self.joints]
             return distances.index(min(distances))
         self.joints.append((x, y))
         self.degree.append(0)
@@ -130,21 +131,21 @@ class WalkerCreator:
     def add_muscle(self, j0, j1, is_distance=True, amplitude=0.0, phase=0.0):
         "Join `j0` and `j1` by a spring of fixed length or, where `is_distance` is false, by one that swings"
         self._count_call()
-        for j in (j0, j1):
-            if not isinstance(j, int) or not 0 <= j < len(self.joints):
-                raise ValueError('a muscle joins two joints that add_joint returned')
-        j0, j1 = int(j0), int(j1)
+        n, degree, most, turn = len(self.joints), self.degree, self.max_muscles, self.turn
+        if not (isinstance(j0, int) and isinstance(j1, int) and 0 <= j0 < n and 0 <= j1 < n):
+            raise ValueError('a muscle joins two joints that add_joint returned')
         amplitude, phase = self._cut(amplitude, 'amplitude'), self._number(phase, 'phase')
-        if not -self.turn < phase < self.turn: self.ignored['phases'] += 1
-        pair = (min(j0, j1), max(j0, j1))
-        if j0 == j1 or pair in self.pairs or self.max_muscles in (self.degree[j0], self.degree[j1]):
+        if not -turn < phase < turn: self.ignored['phases'] += 1
+        j0, j1 = int(j0), int(j1)
+        if j0 == j1 or (j0, j1) in self.pairs or degree[j0] == most or degree[j1] == most:
             self.ignored['muscles'] += 1
             return
-        self.pairs.add(pair)
-        self.degree[j0] += 1
-        self.degree[j1] += 1
+        self.pairs.add((j0, j1))
+        self.pairs.add((j1, j0))
+        degree[j0] += 1
+        degree[j1] += 1
         if is_distance: amplitude = phase = 0.0
-        self.muscles.append((j0, j1, amplitude, phase % self.turn))
+        self.muscles.append((j0, j1, amplitude, phase % turn))
 
     def get_walker(self):
         "What was built, as plain data for `check_walker`"
@@ -178,22 +179,34 @@ def _rows(data, key, width, limit):
     for row in rows:
         is_row = type(row) in (tuple, list) and len(row) == width
         _require(is_row, f'every item of {key} must be a row of {width} numbers')
-        are_numbers = all(type(v) in (int, float) for v in row) and all(abs(v) <= bound for v in row[-2:])
-        _require(are_numbers, f'the numbers of {key} must be finite and within ±{bound}')
+        are_numbers = {*map(type, row)} <= {int, float}
+        are_numbers = are_numbers and -bound <= row[-2] <= bound and -bound <= row[-1] <= bound
+        _require(are_numbers, f'the numbers of {key} must be finite and within ±{bound:g}')
     return rows
 
 # %% ../../nbs/sodarace/00_walker.ipynb #eb9f7e5a
-def _rebuild(joints, muscles):
-    "A `WalkerCreator` that has carried out every call"
-    wc = WalkerCreator()
-    for x,y in joints: wc.add_joint(x, y)
-    _require(not any(wc.ignored.values()), 'two joints are in the same place')
+def _apart(joints):
+    "The joints as numbers with a point; `InvalidWalker` if two are closer than the interface lets them be"
+    placed, least = [(float(x), float(y)) for x,y in joints], WalkerCreator.min_distance**2
+    for i,(x,y) in enumerate(placed):
+        close = [0 for u,v in placed[:i] if (x-u)**2 + (y-v)**2 < least]
+        _require(not close, 'two joints are in the same place')
+    return placed
+
+# %% ../../nbs/sodarace/00_walker.ipynb #81dae2f5
+def _joined(muscles, n):
+    "The muscles, between `n` joints; `InvalidWalker` if the interface would have ignored one of them"
+    made, pairs, degree = [], set(), [0]*n
     for a,b,amplitude,phase in muscles:
-        exist = type(a) is type(b) is int and 0 <= min(a,b) and max(a,b) < len(joints)
+        exist = type(a) is type(b) is int and 0 <= a < n and 0 <= b < n
         _require(exist, 'a muscle names a joint that does not exist')
-        wc.add_muscle(a, b, False, amplitude, phase)
-    _require(not any(wc.ignored.values()), 'the interface would have ignored one of the muscles')
-    return wc
+        pairs.add((a, b) if a < b else (b, a))
+        degree[a] += 1
+        degree[b] += 1
+        made.append(Muscle(a, b, float(amplitude), float(phase)))
+    could_be = len(pairs) == len(made) and max(degree, default=0) <= WalkerCreator.max_muscles
+    _require(could_be and all(a != b for a,b in pairs), 'the interface would have ignored one of the muscles')
+    return made
 
 # %% ../../nbs/sodarace/00_walker.ipynb #43882c8a
 def _largest_piece(n, muscles):
@@ -214,9 +227,10 @@ def _connected(joints, muscles):
     "Joints and muscles of the largest connected piece"
     if not joints: return joints, muscles
     kept = _largest_piece(len(joints), muscles)
+    if len(kept) == len(joints): return joints, muscles
     number = {old: new for new,old in enumerate(kept)}
-    inside = [m for m in muscles if m[0] in number]
-    return [joints[i] for i in kept], [(number[a], number[b], *rest) for a,b,*rest in inside]
+    inside = [m for m in muscles if m.a in number]
+    return [joints[i] for i in kept], [m._replace(a=number[m.a], b=number[m.b]) for m in inside]
 
 # %% ../../nbs/sodarace/00_walker.ipynb #5f7a1c28
 def _counts(ignored, loose):
@@ -237,11 +251,10 @@ def check_walker(
     "Turn untrusted data into a `Walker`, or say why it is none"
     limits = WalkerCreator
     _require(type(data) is dict, 'make_walker must return what get_walker gave')
-    joints = _rows(data, 'joints', 2, limits.max_joints)
-    muscles = _rows(data, 'muscles', 4, limits.max_joints*limits.max_muscles//2)
-    wc = _rebuild(joints, muscles)
-    joints, muscles = _connected(wc.joints, wc.muscles)
-    walker = Walker(joints, muscles, _counts(data.get('ignored'), len(wc.joints) - len(joints)))
+    all_joints = _apart(_rows(data, 'joints', 2, limits.max_joints))
+    rows = _rows(data, 'muscles', 4, limits.max_joints*limits.max_muscles//2)
+    joints, muscles = _connected(all_joints, _joined(rows, len(all_joints)))
+    walker = Walker(joints, muscles, _counts(data.get('ignored'), len(all_joints) - len(joints)))
     _require(walker.mass >= 3, f'a walker has at least 3 joints that hang together, this one {walker.mass}')
     _require(any(m.amplitude for m in walker.muscles), 'no muscle swings')
     _require(max(walker.height, walker.width) <= MAX_SIZE,
