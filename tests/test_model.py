@@ -258,3 +258,44 @@ def test_there_is_a_stop_rule_for_all_or_one_for_each(tmp_path):
     for rules in ([None], [None]*3):
         with pytest.raises(ValueError, match='2 stop rules are needed'):
             model.sample(PROMPT, 2, 4, stop=rules)
+
+
+def propose_with(monkeypatch, model, **settings):
+    "Proposals, and how many tokens the model computed for them"
+    computed, forward = [], model.model.forward
+    def counting(input_ids=None, inputs_embeds=None, **options):
+        shape = (input_ids if inputs_embeds is None else inputs_embeds).shape
+        computed.append(shape[0]*shape[1])
+        return forward(input_ids=input_ids, inputs_embeds=inputs_embeds, **options)
+    with monkeypatch.context() as patched:
+        for name, value in settings.items(): patched.setattr(f'elm_nb.language.sampler.{name}', value)
+        patched.setattr(model.model, 'forward', counting)
+        found = DiffMutator(model, {'Fixed bugs.': 1.}).propose(SEEDS['square'], 12, [0])
+    return [p.raw for p in found], computed
+
+
+def test_guessing_and_memory_change_no_proposal(tmp_path, monkeypatch):
+    "However many tokens are guessed, and in however many parts the rows are sampled"
+    model = load_model(save_tiny_model(tmp_path))
+    expected, steps = propose_with(monkeypatch, model, TOKENS_AT_ONCE=1)
+    for settings in (dict(TOKENS_AT_ONCE=12), dict(TOKENS_AT_ONCE=64), dict(memory_of=lambda device: 1)):
+        assert propose_with(monkeypatch, model, **settings)[0] == expected
+    assert len(propose_with(monkeypatch, model, TOKENS_AT_ONCE=64)[1]) < len(steps)
+
+
+def test_what_was_read_is_not_read_again(tmp_path, monkeypatch):
+    "Lines that were scored, questions that several children have, and guesses of all of them"
+    model, read = load_model(save_tiny_model(tmp_path)), []
+    forward = model.model.forward
+    def counting(input_ids=None, **options):
+        if input_ids is not None: read.append(input_ids.shape)
+        return forward(input_ids=input_ids, **options)
+    monkeypatch.setattr(model.model, 'forward', counting)
+    prompt = Prompt(model, PROMPT)
+    first, second = (model.encode(text) for text in ('\n-    x', '\n-    x\n+    y'))
+    prompt.follow([first])
+    prompt.follow([second, first, second])
+    assert read == [(1, len(first)), (1, len(second) - len(first))]
+    assert len(prompt.tree.tokens) == len(second)
+    alone = Prompt(model, [PROMPT, '\n-    x\n+    y']).read()[1]
+    assert torch.allclose(prompt.logits([len(second)-1]), alone, atol=1e-4)
