@@ -260,27 +260,34 @@ def test_there_is_a_stop_rule_for_all_or_one_for_each(tmp_path):
             model.sample(PROMPT, 2, 4, stop=rules)
 
 
-def propose_with(monkeypatch, model, **settings):
-    "Proposals, and how many tokens the model computed for them"
-    computed, forward = [], model.model.forward
-    def counting(input_ids=None, inputs_embeds=None, **options):
-        shape = (input_ids if inputs_embeds is None else inputs_embeds).shape
-        computed.append(shape[0]*shape[1])
-        return forward(input_ids=input_ids, inputs_embeds=inputs_embeds, **options)
-    with monkeypatch.context() as patched:
-        for name, value in settings.items(): patched.setattr(f'elm_nb.language.sampler.{name}', value)
-        patched.setattr(model.model, 'forward', counting)
-        found = DiffMutator(model, {'Fixed bugs.': 1.}).propose(SEEDS['square'], 12, [0])
-    return [p.raw for p in found], computed
-
-
 def test_guessing_and_memory_change_no_proposal(tmp_path, monkeypatch):
     "However many tokens are guessed, and in however many parts the rows are sampled"
     model = load_model(save_tiny_model(tmp_path))
-    expected, steps = propose_with(monkeypatch, model, TOKENS_AT_ONCE=1)
-    for settings in (dict(TOKENS_AT_ONCE=12), dict(TOKENS_AT_ONCE=64), dict(memory_of=lambda device: 1)):
-        assert propose_with(monkeypatch, model, **settings)[0] == expected
-    assert len(propose_with(monkeypatch, model, TOKENS_AT_ONCE=64)[1]) < len(steps)
+    mutator = DiffMutator(model, {'Fixed bugs.': 1.}, top_p=1.) # where it cuts, a last bit may count
+    def proposals(name, value):
+        with monkeypatch.context() as patched:
+            patched.setattr(f'elm_nb.language.sampler.{name}', value)
+            return [p.raw for p in mutator.propose(SEEDS['square'], 12, [0])]
+    expected = proposals('TOKENS_AT_ONCE', 1)
+    assert proposals('TOKENS_AT_ONCE', 12) == proposals('TOKENS_AT_ONCE', 64) == expected
+    assert proposals('memory_of', lambda device: 1) == expected
+
+
+def test_a_text_that_repeats_itself_takes_fewer_steps(tmp_path, monkeypatch):
+    "As the likeliest of a model with random weights does"
+    model, found = load_model(save_tiny_model(tmp_path)), {}
+    forward, steps = model.model.forward, []
+    def counting(*args, **options):
+        steps.append(1)
+        return forward(*args, **options)
+    monkeypatch.setattr(model.model, 'forward', counting)
+    for n in (1, 32):
+        monkeypatch.setattr('elm_nb.language.sampler.TOKENS_AT_ONCE', n)
+        steps.clear()
+        text = model.sample(PROMPT, 1, 200, temperature=0)[0].text
+        found[n] = text, len(steps)
+    assert found[1][0] == found[32][0]
+    assert found[32][1] < found[1][1]/2
 
 
 def test_what_was_read_is_not_read_again(tmp_path, monkeypatch):

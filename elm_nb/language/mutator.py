@@ -269,6 +269,7 @@ def _prompt(self:DiffMutator, program, message):
     shown = '\n\n' + program if self.head else program
     return Prompt(self.model, [self.head, shown, headline(message, self.format)])
 
+# %% ../../nbs/language/03_mutator.ipynb #6c1e2d01
 @patch
 def _questions(self:DiffMutator, prompt, program, given, n, rng):
     if self.format != 'infill': return [ask(program, self.format)]*n
@@ -276,6 +277,7 @@ def _questions(self:DiffMutator, prompt, program, given, n, rng):
     places = [choose_place(given, probabilities, rng) for _ in range(n)]
     return [ask(program, self.format, place) for place in places]
 
+# %% ../../nbs/language/03_mutator.ipynb #6c1e2d02
 @patch
 def _answers(self:DiffMutator, prompt, questions, rng):
     infill = self.format == 'infill'

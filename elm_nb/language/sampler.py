@@ -266,7 +266,7 @@ def _follow(language_model, suffix, ids):
     "Logits after each of the next tokens of the rows: (rows, n, vocabulary)"
     n = ids.shape[1]
     suffix.mask = suffix.hidden(n)
-    positions = (suffix.start + suffix.places(n)).clamp(max=language_model.context-1) # where nothing is written
+    positions = (suffix.start + suffix.places(n)).clamp(max=language_model.context-1) # of padding, too
     return language_model.model(ids, past_key_values=suffix, position_ids=positions, suffix=suffix).logits
 
 # %% ../../nbs/language/01_sampler.ipynb #1170cfb5
@@ -290,6 +290,8 @@ def _sample_token(logits, temperature, top_p, u):
     if top_p < 1:
         p, ids = _likeliest_first(p, top_p)
         p = p.masked_fill(p.cumsum(dim=-1) - p > top_p, 0)
+        ids, order = ids.sort(dim=-1) # the order of nearly equal probabilities may differ in a last bit
+        p = p.gather(-1, order)
     until = p.double().cumsum(dim=-1)
     found = torch.searchsorted(until, u[:,None]*until[:,-1:], right=True)
     return (found if ids is None else ids.gather(-1, found))[:,0]
@@ -347,7 +349,8 @@ class _Row:
         elif self.stop and self.stop(self.text()): self.ended = 'stop'
         elif len(self.tokens) == len(self.u): self.ended = 'length'
 
-    def sample(self): return Sample(self.text(), tuple(self.tokens), tuple(self.log_probabilities), self.ended)
+    def sample(self):
+        return Sample(self.text(), tuple(self.tokens), tuple(self.log_probabilities), self.ended)
 
 # %% ../../nbs/language/01_sampler.ipynb #9dcc730b
 def _add_tokens(rows, logits, ends, **how):
