@@ -258,3 +258,51 @@ def test_there_is_a_stop_rule_for_all_or_one_for_each(tmp_path):
     for rules in ([None], [None]*3):
         with pytest.raises(ValueError, match='2 stop rules are needed'):
             model.sample(PROMPT, 2, 4, stop=rules)
+
+
+def test_guessing_and_memory_change_no_proposal(tmp_path, monkeypatch):
+    "However many tokens are guessed, and in however many parts the rows are sampled"
+    model = load_model(save_tiny_model(tmp_path))
+    mutator = DiffMutator(model, {'Fixed bugs.': 1.}, top_p=1.) # where it cuts, a last bit may count
+    def proposals(name, value):
+        with monkeypatch.context() as patched:
+            patched.setattr(f'elm_nb.language.sampler.{name}', value)
+            return [p.raw for p in mutator.propose(SEEDS['square'], 12, [0])]
+    expected = proposals('TOKENS_AT_ONCE', 1)
+    assert proposals('TOKENS_AT_ONCE', 12) == proposals('TOKENS_AT_ONCE', 64) == expected
+    assert proposals('memory_of', lambda device: 1) == expected
+
+
+def test_a_text_that_repeats_itself_takes_fewer_steps(tmp_path, monkeypatch):
+    "As the likeliest of a model with random weights does"
+    model, found = load_model(save_tiny_model(tmp_path)), {}
+    forward, steps = model.model.forward, []
+    def counting(*args, **options):
+        steps.append(1)
+        return forward(*args, **options)
+    monkeypatch.setattr(model.model, 'forward', counting)
+    for n in (1, 32):
+        monkeypatch.setattr('elm_nb.language.sampler.TOKENS_AT_ONCE', n)
+        steps.clear()
+        text = model.sample(PROMPT, 1, 200, temperature=0)[0].text
+        found[n] = text, len(steps)
+    assert found[1][0] == found[32][0]
+    assert found[32][1] < found[1][1]/2
+
+
+def test_what_was_read_is_not_read_again(tmp_path, monkeypatch):
+    "Lines that were scored, questions that several children have, and guesses of all of them"
+    model, read = load_model(save_tiny_model(tmp_path)), []
+    forward = model.model.forward
+    def counting(input_ids=None, **options):
+        if input_ids is not None: read.append(input_ids.shape)
+        return forward(input_ids=input_ids, **options)
+    monkeypatch.setattr(model.model, 'forward', counting)
+    prompt = Prompt(model, PROMPT)
+    first, second = (model.encode(text) for text in ('\n-    x', '\n-    x\n+    y'))
+    prompt.follow([first])
+    prompt.follow([second, first, second])
+    assert read == [(1, len(first)), (1, len(second) - len(first))]
+    assert len(prompt.tree.tokens) == len(second)
+    alone = Prompt(model, [PROMPT, '\n-    x\n+    y']).read()[1]
+    assert torch.allclose(prompt.logits([len(second)-1]), alone, atol=1e-4)

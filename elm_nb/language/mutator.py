@@ -19,10 +19,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from fastcore.basics import patch
 
 from .model import LanguageModel, ModelError, TooLongError
-from .sampler import Prompt, Tree
+from .sampler import _as_prompt, Prompt
 from ..search.edit import Applied, apply, parse, Proposal
 
 # %% ../../nbs/language/03_mutator.ipynb #276ee1df
@@ -38,6 +39,12 @@ class Place:
         "A diff that waits for its new lines"
         old = self.old.replace('\n', '\n-')
         return f'\n-{old}' + (f'\n+{self.prefix}' if self.prefix else '')
+
+    @property
+    def unchanged(self)->str:
+        "The new lines that would change nothing; much of an answer is like them"
+        if self.prefix: return self.old[len(self.prefix):] + '\n'
+        return '\n+' + self.old.replace('\n', '\n+') + '\n\n'
 
 # %% ../../nbs/language/03_mutator.ipynb #d0c0ffdb
 def prefixes(
@@ -77,14 +84,15 @@ def choose_place(
 # %% ../../nbs/language/03_mutator.ipynb #db4abab0
 def _log_probabilities(model, prompt, lines):
     "Of each line, to stand after the - at the end of a prompt; those that stand there twice share theirs"
-    tree = Tree()
-    ends = {line: tree.add(model.encode(f'\n-{line}') + model.encode('\n'))[-1] for line in lines}
-    targets = range(1, len(tree.tokens))
-    with torch.inference_mode():
-        found = model.packed_log_probabilities(tree.tokens, tree.parents, targets, prompt).tolist()
-    total = [0.] # of each token of the tree and those before it
-    for parent,log_probability in zip(tree.parents[1:], found): total.append(total[parent] + log_probability)
-    return {line: total[end] for line,end in ends.items()}
+    prompt = _as_prompt(model, prompt, None)
+    texts = {line: model.encode(f'\n-{line}') + model.encode('\n') for line in lines}
+    paths = dict(zip(texts, prompt.follow(list(texts.values()))))
+    places = sorted({place for path in paths.values() for place in path})
+    parents = [prompt.tree.parents[place] for place in places]
+    tokens = torch.tensor([prompt.tree.tokens[place] for place in places], device=model.device)
+    found = F.cross_entropy(prompt.logits(parents).float(), tokens, reduction='none').tolist()
+    surprise = dict(zip(places, found))
+    return {line: -sum(surprise[place] for place in path) for line,path in paths.items()}
 
 # %% ../../nbs/language/03_mutator.ipynb #1d2bda04
 def line_probabilities(
@@ -129,6 +137,7 @@ class Question(NamedTuple):
     text:str                      # The end of the prompt, after program and message; may be empty
     complete:Callable[[str],bool] # Is this a whole answer?
     read:Callable[[str],Applied]  # The child that an answer means
+    guess:str=''                  # What an answer may be like
 
 # %% ../../nbs/language/03_mutator.ipynb #c901fb52
 def _complete(place, text):
@@ -176,7 +185,8 @@ def ask(
 )->Question:
     "Ask for an edit"
     if format == 'infill':
-        return Question(place.text, partial(_complete, place), partial(_read_infill, program, place))
+        read = partial(_read_infill, program, place)
+        return Question(place.text, partial(_complete, place), read, place.unchanged)
 
     def complete(text): return _next in text
 
@@ -259,6 +269,7 @@ def _prompt(self:DiffMutator, program, message):
     shown = '\n\n' + program if self.head else program
     return Prompt(self.model, [self.head, shown, headline(message, self.format)])
 
+# %% ../../nbs/language/03_mutator.ipynb #6c1e2d01
 @patch
 def _questions(self:DiffMutator, prompt, program, given, n, rng):
     if self.format != 'infill': return [ask(program, self.format)]*n
@@ -266,10 +277,13 @@ def _questions(self:DiffMutator, prompt, program, given, n, rng):
     places = [choose_place(given, probabilities, rng) for _ in range(n)]
     return [ask(program, self.format, place) for place in places]
 
+# %% ../../nbs/language/03_mutator.ipynb #6c1e2d02
 @patch
 def _answers(self:DiffMutator, prompt, questions, rng):
-    tails = [q.text for q in questions] if self.format == 'infill' else None
-    return self.model.sample(prompt, len(questions), seed=int(rng.integers(2**63)), tails=tails,
+    infill = self.format == 'infill'
+    return self.model.sample(prompt, len(questions), seed=int(rng.integers(2**63)),
+        tails=[q.text for q in questions] if infill else None,
+        guesses=[q.guess for q in questions] if infill else None,
         stop=[q.complete for q in questions], **self.sampling)
 
 # %% ../../nbs/language/03_mutator.ipynb #d3d7f389
