@@ -76,9 +76,10 @@ def _end(pool):
 class Evaluators:
     "Processes that call a function on items"
     def __init__(self,
-        n:int=0 # How many; with 0, this process does it itself
+        n:int=0,       # How many; with 0, this process does it itself
+        after:float=0. # Seconds of work that this process does before it starts them
     ):
-        self.n = n
+        self.n, self.after = n, after
         self.pool, self.owner, self.ending = None, None, None
         self.broken = 0     # times in a row that the whole pool broke
         self.seconds = None # that an item took of late
@@ -205,23 +206,36 @@ def _cut(self:Evaluators, items):
     size = max(1, min(share, ceil(enough)))
     return [items[i:i+size] for i in range(0, len(items), size)]
 
+# %% ../nbs/07_evaluators.ipynb #1f4b2cae
+@patch
+def _here(self:Evaluators, f, items):
+    "Answers for those of the first items that this process does itself, and the seconds they took"
+    answers, spent = [], 0.
+    for item in items:
+        if self.n and self.after <= 0: break
+        (answer,), seconds = _answers(f, [item])
+        answers.append(answer)
+        spent += seconds
+        self.after -= seconds
+    return answers, spent
+
 # %% ../nbs/07_evaluators.ipynb #f36eb95f
 @patch
 def submit(self:Evaluators,
     f:Callable,    # Of one item; another process must be able to import it
     items:Sequence
-)->Pending: # Does not wait, but with 0 evaluators all is done at once, here
+)->Pending: # Does not wait; but what is to be done here is done at once
     "Hand items to the evaluators"
     items = list(items)
-    if not self.n:
-        done = _answers(f, items)
-        return Pending([lambda: done])
+    done = self._here(f, items)
+    rest = items[len(done[0]):]
+    if not rest: return Pending([lambda: done])
     try: function = pickle.dumps(f)
     except Exception as error: # an object may raise anything when it is pickled
         raise EvaluatorError(f'this cannot be sent to evaluators ({type(error).__name__}: {error}); '
             'let it be pickled, or ask for 0 evaluators') from error
-    sent = [(part, self._send(function, part)) for part in self._cut(items)]
-    return Pending([partial(self._collected, function, part, to) for part,to in sent])
+    sent = [(part, self._send(function, part)) for part in self._cut(rest)]
+    return Pending([lambda: done, *(partial(self._collected, function, part, to) for part,to in sent)])
 
 @patch
 def map(self:Evaluators,

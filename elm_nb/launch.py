@@ -32,7 +32,7 @@ class Workers:
     def __init__(self,
         evaluators:int=0 # With 0, a rank evaluates itself what it has proposed
     ):
-        self.evaluators = Evaluators(evaluators)
+        self.evaluators = Evaluators(evaluators, after=1.) # as long as starting them may take
         self.rank, self.ranks = 0, 1
         if 'WORLD_SIZE' in os.environ: # some launcher has started ranks
             self.rank = self.accelerator.process_index
