@@ -232,7 +232,7 @@ def _usage():
 
 # %% ../nbs/06_cli.ipynb #d77328c6
 def _forget_script():
-    "Processes that are started would import the script of this command again, and with it all that it imports"
+    "Processes that are started would import the script of this command again, with all that it imports"
     script = sys.modules['__main__']
     if Path(getattr(script, '__file__', '')).stem == 'elm': del script.__file__
 

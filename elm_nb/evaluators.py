@@ -192,8 +192,9 @@ def _received(self:Evaluators, pool, future):
         except TimeoutError: _check(pool, future)
         except (ProcessExpired, BrokenProcessPool): raise
         except Exception as error:
-            raise EvaluatorError(f'an evaluator cannot do this ({type(error).__name__}: {error}); what it is given '
-                'and what it gives must be found in modules, not in a notebook; or ask for 0 evaluators') from error
+            said = f'an evaluator cannot do this ({type(error).__name__}: {error})'
+            raise EvaluatorError(f'{said}; what it is given and what it gives must be found in modules, '
+                'not in a notebook; or ask for 0 evaluators') from error
 
 # %% ../nbs/07_evaluators.ipynb #2f8b2f68
 _CHUNK = 0.01 # seconds

@@ -120,7 +120,8 @@ def progress(
 class LaunchError(ElmError): "Processes did not come up as asked for; the message says what to do"
 
 # %% ../nbs/00_launch.ipynb #b5de736f
-_RANK, _EVALUATOR = 1.5e9, 2.5e8 # bytes that one needs: with a small language model, and with a world of walkers
+_RANK = 1.5e9      # bytes that a rank with a small language model needs
+_EVALUATOR = 2.5e8 # and an evaluator of walkers, with compiled physics
 
 def _fit(size): return int(psutil.virtual_memory().available/size)
 
@@ -160,7 +161,8 @@ def count_evaluators(
     if asked is None: return min(max(1, _cores()//local), fit)
     _refuse_negative(evaluators=asked)
     if asked <= fit: return asked
-    raise LaunchError(f'evaluators is {asked} for each of {local} processes, and memory holds {fit}; ask for fewer')
+    raise LaunchError(f'evaluators is {asked} for each of {local} processes, '
+        f'and memory holds {fit}; ask for fewer')
 
 # %% ../nbs/00_launch.ipynb #5d5fd2a9
 def is_first_process()->bool: # False in all but one of those that torchrun or accelerate has started

@@ -109,7 +109,8 @@ def _map(domain, archive, played):
     ranked = sorted(archive.champions.items(), key=lambda champion: -champion[1].fitness)
     best = ranked[:played]
     cells = [(np.unravel_index(niche, archive.bins), c.fitness, c.item.program) for niche,c in best]
-    return [*parts, ('text', 'Click on a cell to see its champion.'), ('html', shown(domain, 'player', cells))]
+    text = 'Click on a cell to see its champion.'
+    return [*parts, ('text', text), ('html', shown(domain, 'player', cells))]
 
 # %% ../nbs/05_report.ipynb #0b705a14
 def _course(run):

@@ -100,7 +100,7 @@ def test_only_a_folder_of_that_kind_gets_its_name_back(tmp_path):
 def test_a_log_of_an_earlier_version(tmp_path):
     "It can be read as it is, and gets its new columns when the run goes on"
     with Run(tmp_path, {'seed': 0}) as run:
-        for name in ('sampling', 'evaluating', 'waiting'): run.db.execute(f'alter table iterations drop column {name}')
+        for name in Spent._fields: run.db.execute(f'alter table iterations drop column {name}')
         run.db.execute('insert into iterations values (0, 1, 1, 2., 2., 0.5)')
     with Run(tmp_path) as run: assert run.spent() == [] and run.history() == [(1, 1, 2., 2., 0.5)]
     entry = Entry(1, 1, 0, '', '', 'exact', '', '', 'x', 'ok', '', 1., (1.,), '', True, '')

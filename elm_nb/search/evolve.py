@@ -134,7 +134,7 @@ def _log_so_far(domain, program, run, workers):
 # %% ../../nbs/search/06_evolve.ipynb #fec4a1d8
 class _Warnings:
     "Says the first failure of each kind, in the first rank"
-    def __init__(self, workers): self.known = set() if workers.is_first else {'domain', 'mutator'}
+    def __init__(self, workers): self.known = set() if workers.is_first else {'domain', 'mutator', 'learning'}
 
     def say(self, kind, line):
         if kind in self.known: return
@@ -151,7 +151,8 @@ def _learn(mutator, entries, warnings):
     "Show a mutator an iteration, if it wants to see it"
     if not hasattr(mutator, 'learn'): return
     try: mutator.learn(entries)
-    except Exception as error: warnings.say('mutator', f'the mutator raised {one_line(error)} where it learns')
+    except Exception as error:
+        warnings.say('learning', f'the mutator raised {one_line(error)} where it learns')
 
 def _advance(bar, archive, n):
     "Let a progress bar tell what the archive holds after `n` more evaluations"

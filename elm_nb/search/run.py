@@ -314,7 +314,8 @@ def append(self:Run,
     with self.db:
         self.db.execute('begin immediate')
         self.db.executemany(f'insert into evaluations values ({places})', map(_to_row, entries))
-        self.db.execute(f'insert into iterations ({", ".join(names)}) values ({more})', (last.iteration, *measures))
+        row = last.iteration, *measures
+        self.db.execute(f'insert into iterations ({", ".join(names)}) values ({more})', row)
 
 # %% ../../nbs/search/05_run.ipynb #4cc2ac99
 @patch
