@@ -113,9 +113,9 @@ def by_prompt(model, program, n, seed):
         return '\n'.join([re.sub(r'^def \w+', name, head), *itertools.takewhile(inside, body)]).rstrip()
     return [child(s) for s in model.sample(prompt, n, 128, *SAMPLING, stop=ended, seed=seed)]
 
-def measure(accelerator, name, model_name, format, samples, file):
+def measure(workers, name, model_name, format, samples, file):
     "Ask a model at every point; without a format by prompt"
-    model, sandbox = load_model(model_name, str(accelerator.device), torch.bfloat16), Sandbox()
+    model, sandbox = load_model(model_name, workers.device, torch.bfloat16), Sandbox()
     size, result, begin = 50, [], perf_counter()
     mutator = DiffMutator(model, {MESSAGE: 1.}, (), *SAMPLING, format=format) if format else None
     def batch(task):
@@ -124,18 +124,18 @@ def measure(accelerator, name, model_name, format, samples, file):
         return [p.applied.source for p in mutator.propose(program, size, [0, start])]
     for (problem,bugs),program in POINTS.items():
         tasks = [(program, start) for start in range(0, samples, size)]
-        children = [c for part in distributed_map(batch, tasks, accelerator) for c in part]
+        children = [c for part in distributed_map(batch, tasks, workers) for c in part]
         verdicts = {c: is_right(c, problem, sandbox) for c in dict.fromkeys(children)}
         count = Counter(children)
         wrong = [c for c,_ in count.most_common() if not verdicts[c] and c != program]
         right = sum(n for c,n in count.items() if verdicts[c])
         result.append({'problem': problem, 'bugs': bugs, 'right': right, 'samples': samples,
             'unchanged': count[program], 'often wrong': wrong[:3]})
-        if accelerator.is_main_process: print(name, *list(result[-1].values())[:5], flush=True)
+        if workers.is_first: print(name, *list(result[-1].values())[:5], flush=True)
     sandbox.close()
     found = {'model': model_name, 'seconds': perf_counter() - begin, 'rows': result}
-    if accelerator.is_main_process: write_whole(file, json.dumps(found))
-    accelerator.wait_for_everyone()
+    if workers.is_first: write_whole(file, json.dumps(found))
+    workers.wait_for_everyone()
 
 
 if __name__ == '__main__':

@@ -69,10 +69,10 @@ def collect(out):
     return json.loads(file.read_text())
 
 
-def train(accelerator, out, format):
+def train(workers, out, format):
     config = FinetuneConfig(SMOLLM2, format, edits=300, lr=1e-3, bf16=True)
     changes = [Change(*c) for c in collect(out)['train']]
-    train_mutator(changes, Sodarace.messages, config, out/format, accelerator)
+    train_mutator(changes, Sodarace.messages, config, out/format, workers)
 
 
 def is_accepted(archive, evaluation, proposal):
@@ -86,7 +86,7 @@ def parses(program):
     except (SyntaxError, ValueError): return False
 
 
-def measure(accelerator, out, adapter, format, settings, kinds, file):
+def measure(workers, out, adapter, format, settings, kinds, file):
     "Shares of edits of walkers and of functions, and what they cost"
     model, domain, rng = load_model(adapter, dtype=torch.bfloat16), Sodarace(), np.random.default_rng(1)
     written = []
@@ -131,11 +131,11 @@ def measure(accelerator, out, adapter, format, settings, kinds, file):
     functions, result = collect(out)['functions'], {'format': format, **settings}
     for kind in kinds:
         n = len(parents if kind == 'walkers' else functions)
-        found = distributed_map(edited, [(kind, i) for i in range(n)], accelerator)
+        found = distributed_map(edited, [(kind, i) for i in range(n)], workers)
         rows = [row for _,rows in found for row in rows]
         result[kind] = {name: float(np.mean([r[name] for r in rows])) for name in rows[0]}
         result[kind] |= {'edits': len(rows), 'seconds on a core': sum(seconds for seconds,_ in found)}
-    if accelerator.is_main_process: write_whole(file, json.dumps(result))
+    if workers.is_first: write_whole(file, json.dumps(result))
     domain.sandbox.close()
 
 

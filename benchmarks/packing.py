@@ -16,7 +16,7 @@ import torch
 from elm_nb.sodarace.domain import Sodarace
 from elm_nb.stage1 import EvolveConfig, start
 from elm_nb.language.lessons import edits_of, lessons
-from elm_nb.launch import processes_now
+from elm_nb.launch import Workers
 from elm_nb.language.adapter import add_lora
 from elm_nb.language.model import load_model
 from elm_nb.search.run import Run
@@ -28,8 +28,8 @@ def edits_per_minute(model, optimizer, packs):
     "One step on each pack"
     begin = perf_counter()
     for p in packs:
-        def loss(): return _loss(model, [p], p.loss_terms, processes_now())
-        update(optimizer, [loss], processes_now())
+        def loss(): return _loss(model, [p], p.loss_terms, Workers())
+        update(optimizer, [loss], Workers())
     return 60*sum(p.texts for p in packs)/(perf_counter() - begin)
 
 def compared(changes, dtype):

@@ -32,7 +32,7 @@ def sample(language_model, prompt):
     LanguageModel.ends = set() # no early end, for equal work
     language_model.sample(prompt, CHILDREN, TOKENS, top_p=0.95)
 
-def work(accelerator, method, dtype, file):
+def work(workers, method, dtype, file):
     "Seconds for all prompts"
     if method == 'mutate':
         mutator = DiffMutator(load_model(EDITS, dtype=getattr(torch, dtype)), Sodarace.messages)
@@ -43,11 +43,11 @@ def work(accelerator, method, dtype, file):
         function = {'generate': generate, 'sample': sample}[method]
         def call(prompt): function(language_model, prompt)
     call('def f(x):\n    return x + 1') # what is done once only
-    accelerator.wait_for_everyone()
+    workers.wait_for_everyone()
     start = perf_counter()
-    distributed_map(call, items, accelerator)
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process: file.write_text(str(perf_counter() - start))
+    distributed_map(call, items, workers)
+    workers.wait_for_everyone()
+    if workers.is_first: file.write_text(str(perf_counter() - start))
 
 def llama_cpp(folder):
     "Seconds for all prompts with llama.cpp"

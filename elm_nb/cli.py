@@ -83,14 +83,15 @@ def elm_evolve(
     bf16:bool=False,             # For --mutator diff: compute in bf16 on a CPU; some are much faster at it
     rounds:int=1,                # For --mutator diff: between two, the model learns what was accepted so far
     numbers_only:bool=False,     # For --mutator genetic: change numbers and nothing else
-    processes:int=0              # Processes here; 0 for one on each GPU or core that has something to do
+    processes:int=0,             # Processes that propose; 0 for one on each GPU or core with something to do
+    evaluators:int=None          # Processes of each of those that evaluate; by default its share of the cores
 ):
     "Evolve programs, and log every evaluation in a folder"
     given = locals()
     asked = {f.name: given[f.name] for f in fields(EvolveConfig)}
     with _guarded(out):
-        if rounds == 1: start(EvolveConfig(**asked), out, processes)
-        else: start_rounds(RoundsConfig(**asked, rounds=rounds), out, processes)
+        if rounds == 1: start(EvolveConfig(**asked), out, processes, evaluators)
+        else: start_rounds(RoundsConfig(**asked, rounds=rounds), out, processes, evaluators)
         _write_page(out)
 
 # %% ../nbs/06_cli.ipynb #b75035cc
@@ -114,15 +115,16 @@ def elm_resume(
     folder:str,           # Of the run, or of a pipeline
     iterations:int=None,  # Of a run: iterations in all, to go on for longer than was asked for at first
     rounds:int=None,      # Of a run in rounds: rounds in all, likewise
-    processes:int=0       # Processes here; 0 for one on each GPU or core that has something to do
+    processes:int=0,      # Processes that propose; 0 for one on each GPU or core that has something to do
+    evaluators:int=None   # Processes of each of those that evaluate; by default its share of the cores
 ):
     "Go on with what was stopped, or extend a run that has ended"
     _check_asked(folder, iterations, rounds)
     with _guarded(folder):
         match _kind(folder):
-            case 'pipeline': pipeline(read_back(folder, PipelineConfig), folder, processes)
-            case 'run in rounds': resume_rounds(folder, rounds, processes)
-            case 'run': resume(folder, iterations, processes)
+            case 'pipeline': pipeline(read_back(folder, PipelineConfig), folder, processes, evaluators)
+            case 'run in rounds': resume_rounds(folder, rounds, processes, evaluators)
+            case 'run': resume(folder, iterations, processes, evaluators)
         _write_page(folder)
 
 # %% ../nbs/06_cli.ipynb #f369c1c7
@@ -151,14 +153,15 @@ def elm_pretrain(
     patience:int=0,          # Stop after so many checkpoints without a better one, and keep that; 0 is never
     bf16:bool=False,         # Compute in bf16 on a CPU; some are much faster at it
     seed:int=0,              # Of all random numbers
-    processes:int=0          # Processes on this machine; 0 for one on each GPU or core
+    processes:int=0,         # Processes that train; 0 for one on each GPU or core
+    evaluators:int=None      # Processes of each of those that evaluate; by default its share of the cores
 ):
     "Train an adapter for the mutator on human edits, mended bugs, changed numbers, and genetic runs"
     train = replace(PretrainConfig.train, model=model, format=format, epochs=epochs, lr=lr, patience=patience,
         bf16=bf16, seed=seed)
     config = PretrainConfig(domain, function, human, bugs=bugs, misspelled=misspelled, parameters=parameters,
         iterations=iterations, train=train)
-    with _guarded(out): pretrain(config, out, processes)
+    with _guarded(out): pretrain(config, out, processes, evaluators)
 
 # %% ../nbs/06_cli.ipynb #6190dec4
 @call_parse
@@ -203,12 +206,13 @@ def elm_pipeline(
     algorithm:str='',            # Of stage 3: ppo or rloo; by default of the scale
     ten:str='',                  # Terrain embedding: codes, resnet or resnet50; by default of the scale
     seed:int=0,                  # Of all random numbers
-    processes:int=0              # Processes here; 0 for one on each GPU or core, or torchrun's
+    processes:int=0,             # Processes here; 0 for one on each GPU or core, or torchrun's
+    evaluators:int=None          # Processes of each of those that evaluate; by default its share of the cores
 ):
     "Go through all three stages, and write a page of results"
     config = _scaled(scale, seed, model, generator, algorithm, ten)
     with _guarded(out):
-        pipeline(config, out, processes)
+        pipeline(config, out, processes, evaluators)
         _write_page(out)
 
 # %% ../nbs/06_cli.ipynb #df360e07
@@ -227,6 +231,11 @@ def _usage():
         'elm COMMAND --help lists the options; elm --version says the version.'
 
 # %% ../nbs/06_cli.ipynb #d77328c6
+def _forget_script():
+    "Processes that are started would import the script of this command again, with all that it imports"
+    script = sys.modules['__main__']
+    if Path(getattr(script, '__file__', '')).stem == 'elm': del script.__file__
+
 def main():
     "The entry point: `elm COMMAND [options]`"
     name = sys.argv[1] if len(sys.argv) > 1 else '--help'
@@ -236,6 +245,7 @@ def main():
         raise SystemExit(0 if name in ('-h', '--help') else f'elm: there is no command {name!r}')
     sys.argv = [f'elm {name}', *sys.argv[2:]]
     sys.path.append(str(Path.cwd())) # for a domain of one's own in this folder
+    _forget_script()
     args, options, _ = parse_cli(COMMANDS[name])
     try: COMMANDS[name](*args, **options)
     except KNOWN_ERRORS as error: raise SystemExit(f'elm {name}: {" ".join(str(error).split())}') from None

@@ -15,8 +15,6 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
 from filelock import FileLock, Timeout
 
 from . import __version__
@@ -28,7 +26,7 @@ from .invention.reinforce import reinforce, ReinforceConfig
 from .language.finetune import finetune, FinetuneConfig
 from .language.model import SMOLLM2, find_model
 from .language.training import check_numbers
-from .launch import count_processes, is_first_process, launch
+from .launch import count_evaluators, count_processes, is_first_process, launch, Workers
 from .search.run import differences, read_config, RunError, write_whole
 from .sodarace.domain import SEEDS, Sodarace
 from .sodarace.terrain import TERRAINS
@@ -114,15 +112,13 @@ def _begin(config, folder):
     if differ: raise RunError(f'{folder} was made with other numbers: {differ}; choose another --out')
 
 # %% ../nbs/04_pipeline.ipynb #b3064ec5
-def _missing(file, accelerator):
+def _missing(file, workers):
     "Is something still to be done? The first process decides for all"
-    answer = [not file.exists()]
-    if accelerator.num_processes > 1: broadcast_object_list(answer)
-    return answer[0]
+    return workers.broadcast(not file.exists())
 
-def _write(file, data, accelerator):
-    if accelerator.is_main_process: write_whole(file, json.dumps(data, indent=1) + '\n')
-    accelerator.wait_for_everyone()
+def _write(file, data, workers):
+    if workers.is_first: write_whole(file, json.dumps(data, indent=1) + '\n')
+    workers.wait_for_everyone()
 
 # %% ../nbs/04_pipeline.ipynb #dbfdb45b
 def _runs(config, folder, mutator):
@@ -134,92 +130,92 @@ def _runs(config, folder, mutator):
     return found
 
 # %% ../nbs/04_pipeline.ipynb #b1a47d50
-def _warm_up(accelerator, config, folder):
+def _warm_up(workers, config, folder):
     "Evolve with the genetic mutator"
     common = dict(iterations=config.warmup, parents=config.parents, children=config.children)
     for name,seed,out in _runs(config, folder, 'genetic'):
         asked = EvolveConfig('sodarace', name, 'genetic', seed=seed, **common)
-        run_evolution(accelerator, asked, out)
+        run_evolution(workers, asked, out)
 
-def _learn(accelerator, config, folder):
+def _learn(workers, config, folder):
     "Fine-tune the language model on the edits that were accepted"
     learned = (folder/PIPELINE_MODEL).parent
-    if not _missing(learned/'adapter', accelerator): return
+    if not _missing(learned/'adapter', workers): return
     runs = [out for _,_,out in _runs(config, folder, 'genetic')]
-    finetune(runs, Sodarace.messages, replace(config.finetune, seed=config.seed), learned, accelerator)
+    finetune(runs, Sodarace.messages, replace(config.finetune, seed=config.seed), learned, workers)
 
 # %% ../nbs/04_pipeline.ipynb #33d8f5fb
-def stage1(accelerator:Accelerator, config:PipelineConfig, folder:Path):
+def stage1(workers:Workers, config:PipelineConfig, folder:Path):
     "Evolve with the genetic mutator, then with a language model that was fine-tuned on what that found"
-    _warm_up(accelerator, config, folder)
-    _learn(accelerator, config, folder)
+    _warm_up(workers, config, folder)
+    _learn(workers, config, folder)
     common = dict(iterations=config.evolve, parents=config.parents, children=config.children)
     adapted = EvolveConfig('sodarace', format=config.finetune.format, model=PIPELINE_MODEL, **common)
     there = replace(adapted, model=str(folder/PIPELINE_MODEL))
-    mutator = make_mutator(there, Sodarace(), str(accelerator.device))
+    mutator = make_mutator(there, Sodarace(), workers.device)
     for name,seed,out in _runs(config, folder, 'diff'):
-        run_evolution(accelerator, replace(adapted, seed_program=name, seed=seed), out, mutator)
+        run_evolution(workers, replace(adapted, seed_program=name, seed=seed), out, mutator)
 
 # %% ../nbs/04_pipeline.ipynb #0c7ee15d
-def _distilled(accelerator, config, folder):
+def _distilled(workers, config, folder):
     "The dataset of all runs"
     data = folder/'stage2'/'data'
-    if _missing(data, accelerator):
+    if _missing(data, workers):
         runs = [out for mutator in ('genetic', 'diff') for _,_,out in _runs(config, folder, mutator)]
-        if accelerator.is_main_process: write_dataset(distill(runs, threshold=config.threshold), data)
-        accelerator.wait_for_everyone()
+        if workers.is_first: write_dataset(distill(runs, threshold=config.threshold), data)
+        workers.wait_for_everyone()
     return read_dataset(data)
 
-def _on_terrains(programs, config, accelerator):
+def _on_terrains(programs, config, workers):
     "What programs that were made without sight of a terrain do on each of them"
     found = {}
     for name in config.terrains:
-        fitness = [e.fitness for e in evaluate_all(Sodarace(TERRAINS[name]), programs, accelerator)]
+        fitness = [e.fitness for e in evaluate_all(Sodarace(TERRAINS[name]), programs, workers)]
         found[name] = {'mean': float(np.mean(fitness)), 'best': float(np.max(fitness))}
     return found
 
 # %% ../nbs/04_pipeline.ipynb #35b587ca
-def _measured(accelerator, config, model, dataset):
+def _measured(workers, config, model, dataset):
     "What the model of stage 2 writes, beside programs from its data"
-    generator = load_generator(model, str(accelerator.device))
-    sampled = generator.sample(config.samples, config.seed, accelerator=accelerator)
+    generator = load_generator(model, workers.device)
+    sampled = generator.sample(config.samples, config.seed, workers=workers)
     programs = [s.text for s in sampled]
-    samples, data = compare_with_data(programs, dataset, Sodarace(), config.seed, accelerator)
+    samples, data = compare_with_data(programs, dataset, Sodarace(), config.seed, workers)
     chosen = subsample(dataset, config.samples, config.seed)
-    before = {'stage 2': _on_terrains(programs, config, accelerator),
-        'data': _on_terrains(chosen, config, accelerator)}
+    before = {'stage 2': _on_terrains(programs, config, workers),
+        'data': _on_terrains(chosen, config, workers)}
     return {'samples': samples._asdict(), 'data': data._asdict(), 'programs': programs, 'on terrains': before}
 
 # %% ../nbs/04_pipeline.ipynb #d9cd5fdc
-def stage2(accelerator:Accelerator, config:PipelineConfig, folder:Path):
+def stage2(workers:Workers, config:PipelineConfig, folder:Path):
     "Distill a dataset, train a model that writes programs on it, and measure what it writes"
     model, file = folder/'stage2'/'model', folder/'stage2'/'score.json'
-    dataset = _distilled(accelerator, config, folder)
-    if _missing(model/'generator.json', accelerator):
-        train_generator(dataset, replace(config.generator, seed=config.seed), model, accelerator)
-    if _missing(file, accelerator):
-        _write(file, _measured(accelerator, config, model, dataset), accelerator)
+    dataset = _distilled(workers, config, folder)
+    if _missing(model/'generator.json', workers):
+        train_generator(dataset, replace(config.generator, seed=config.seed), model, workers)
+    if _missing(file, workers):
+        _write(file, _measured(workers, config, model, dataset), workers)
 
 # %% ../nbs/04_pipeline.ipynb #eecd4ad7
-def _taught(accelerator, config, generator, domains, asked, out):
+def _taught(workers, config, generator, domains, asked, out):
     "Learn by reward with one seed, and measure what was learned"
     policy = make_policy(generator, list(domains), config.ten, seed=asked.seed)
     value = ValueNetwork(policy) if asked.algorithm == 'ppo' else None
-    log = reinforce(policy, value, generator, domains, asked, out, accelerator, {'ten': config.ten})
-    if accelerator.is_main_process: save_policy(policy, out/'policy')
-    found = conditionality(policy, domains, config.crosswise, asked.seed, accelerator)
+    log = reinforce(policy, value, generator, domains, asked, out, workers, {'ten': config.ten})
+    if workers.is_first: save_policy(policy, out/'policy')
+    found = conditionality(policy, domains, config.crosswise, asked.seed, workers)
     crosswise = {name: np.asarray(v).tolist() for name,v in found._asdict().items()}
     crosswise['gain'] = found.diagonal_gain
-    _write(out/'result.json', {'log': log, 'crosswise': crosswise}, accelerator)
+    _write(out/'result.json', {'log': log, 'crosswise': crosswise}, workers)
 
-def stage3(accelerator:Accelerator, config:PipelineConfig, folder:Path):
+def stage3(workers:Workers, config:PipelineConfig, folder:Path):
     "Teach the model of stage 2 to invent for a terrain, several times with different seeds"
     domains = {TERRAINS[name]: Sodarace(TERRAINS[name]) for name in config.terrains}
-    generator = load_generator(folder/'stage2'/'model', str(accelerator.device), trainable=True)
+    generator = load_generator(folder/'stage2'/'model', workers.device, trainable=True)
     for k in range(config.repeats):
         out, asked = folder/'stage3'/f'seed-{k}', replace(config.reinforce, seed=config.seed+k)
-        if _missing(out/'result.json', accelerator):
-            _taught(accelerator, config, generator, domains, asked, out)
+        if _missing(out/'result.json', workers):
+            _taught(workers, config, generator, domains, asked, out)
 
 # %% ../nbs/04_pipeline.ipynb #69184af4
 @contextmanager
@@ -233,17 +229,17 @@ def _locked(folder):
     finally: lock.release()
 
 # %% ../nbs/04_pipeline.ipynb #e771455c
-def run_pipeline(accelerator:Accelerator, config:PipelineConfig, folder:str):
+def run_pipeline(workers:Workers, config:PipelineConfig, folder:str):
     "All stages, in the processes that are there; they must see the same files"
     folder, file = Path(folder), Path(folder)/'seconds.json'
-    with _locked(folder) if accelerator.is_main_process else nullcontext():
+    with _locked(folder) if workers.is_first else nullcontext():
         seconds = json.loads(file.read_text()) if file.exists() else {}
         for stage in (stage1, stage2, stage3):
             start = perf_counter()
-            stage(accelerator, config, folder)
+            stage(workers, config, folder)
             if stage.__name__ in seconds: continue
             seconds[stage.__name__] = perf_counter() - start
-            _write(file, seconds, accelerator)
+            _write(file, seconds, workers)
 
 # %% ../nbs/04_pipeline.ipynb #240afbe1
 def _most(config):
@@ -255,11 +251,13 @@ def _most(config):
 def pipeline(
     config:PipelineConfig,
     folder,         # New, or begun with the same configuration
-    processes:int=0 # See `count_processes`
+    processes:int=0, # See `count_processes`
+    evaluators:int=None # Of each process, see `count_evaluators`
 ):
     "Go through all three stages, in one process or several; what is done already is not done again"
     folder, processes = Path(folder), count_processes(processes, _most(config))
+    evaluators = count_evaluators(evaluators, processes)
     for model in (config.finetune.model, config.generator.model):
         if model not in LADDER: find_model(model)
     if is_first_process(): _begin(config, folder)
-    launch(run_pipeline, (config, str(folder)), processes)
+    launch(run_pipeline, (config, str(folder)), processes, evaluators)

@@ -24,7 +24,7 @@ from .invention.reinforce import Progress
 from .pages import diff_html, figure_html, page, table_html
 from .pipeline import _runs, PipelineConfig
 from .plots import curves, heatmap, plot_lines, plot_matrix
-from .search.domain import Domain
+from .search.domain import Domain, shown
 from .search.map_elites import GridArchive
 from .search.run import Entry, read_back, replay, Run, RunError, shares, write_whole
 from .sodarace.domain import Sodarace
@@ -33,8 +33,7 @@ from .sodarace.terrain import TERRAINS
 # %% ../nbs/05_report.ipynb #18e68b96
 def _card(domain, title, program):
     "A program as a card of a page"
-    picture = domain.picture(program) if hasattr(domain, 'picture') else ''
-    return title, picture, program
+    return title, shown(domain, 'picture', program), program
 
 def _of_entry(domain, title, entry):
     return _card(domain, f'{title}: fitness {entry.fitness:.2f}', entry.program)
@@ -110,7 +109,8 @@ def _map(domain, archive, played):
     ranked = sorted(archive.champions.items(), key=lambda champion: -champion[1].fitness)
     best = ranked[:played]
     cells = [(np.unravel_index(niche, archive.bins), c.fitness, c.item.program) for niche,c in best]
-    return [*parts, ('text', 'Click on a cell to see its champion.'), ('html', domain.player(cells))]
+    text = 'Click on a cell to see its champion.'
+    return [*parts, ('text', text), ('html', shown(domain, 'player', cells))]
 
 # %% ../nbs/05_report.ipynb #0b705a14
 def _course(run):

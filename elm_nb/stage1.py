@@ -17,13 +17,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 
 from .language.finetune import finetune, FinetuneConfig
 from .language.lessons import TooFewEdits
 from .language.model import EDITS, find_model, load_model
 from .language.mutator import AdaptiveMessages, check_format, DiffMutator
-from .launch import count_processes, is_first_process, launch
+from .launch import count_evaluators, count_processes, is_first_process, launch, Workers
 from .search.domain import Domain, find_domain, seed_program
 from .search.evolve import evolve, micro_batches, Mutator
 from .search.genetic import OPERATORS, GeneticMutator, perturb_constant
@@ -145,7 +144,7 @@ def model_of(
 
 # %% ../nbs/03_stage1.ipynb #7a4eceb5
 def run_evolution(
-    accelerator:Accelerator,
+    workers:Workers,
     config:EvolveConfig,
     folder, # Of the run
     mutator:Mutator=None # The one that the configuration names, if it is there already
@@ -153,26 +152,30 @@ def run_evolution(
     "Evolve as a configuration says, in the processes that are there"
     domain = find_domain(config.domain)
     located = replace(config, model=model_of(config, folder))
-    mutator = mutator or make_mutator(located, domain, str(accelerator.device))
+    mutator = mutator or make_mutator(located, domain, workers.device)
     program = seed_program(domain, config.seed_program)
-    with Run(folder, recorded(config, domain)) if accelerator.is_main_process else nullcontext() as run:
-        evolve(domain, mutator, program, config.iterations, config.parents, config.children, config.seed, run)
+    with Run(folder, recorded(config, domain)) if workers.is_first else nullcontext() as run:
+        evolve(domain, mutator, program, config.iterations, config.parents, config.children, config.seed,
+            run, workers)
 
 # %% ../nbs/03_stage1.ipynb #67d8f857
 def start(
     config:EvolveConfig,
     folder,         # Of the run, new or begun with the same configuration
-    processes:int=0, # See `count_processes`
+    processes:int=0, # See `count_processes`; the genetic mutator needs one
+    evaluators:int=None, # Of each process, see `count_evaluators`
     work:Callable=run_evolution # What every process does with the configuration and the folder
 ):
     "Evolve as a configuration says, in one process or several"
-    processes = count_processes(processes, len(micro_batches(config.parents, config.children)))
+    batches = len(micro_batches(config.parents, config.children))
+    processes = count_processes(processes, batches if config.mutator == 'diff' else 1)
+    evaluators = count_evaluators(evaluators, processes)
     domain = find_domain(config.domain)
     seed_program(domain, config.seed_program)
     _examples(config, domain)
     if config.mutator == 'diff': find_model(model_of(config, folder))
     if is_first_process(): Run(folder, recorded(config, domain)).close()
-    launch(work, (config, str(folder)), processes)
+    launch(work, (config, str(folder)), processes, evaluators)
 
 # %% ../nbs/03_stage1.ipynb #38c50bd2
 def extended(
@@ -193,10 +196,11 @@ def extended(
 def resume(
     folder,             # Of a run
     iterations:int=None, # To go on for longer than was asked for at first
-    processes:int=0     # See `start`
+    processes:int=0,    # See `start`
+    evaluators:int=None # See `start`
 ):
     "Go on with a run, or extend one that has ended"
-    start(extended(folder, EvolveConfig, iterations, 'iterations'), folder, processes)
+    start(extended(folder, EvolveConfig, iterations, 'iterations'), folder, processes, evaluators)
 
 # %% ../nbs/03_stage1.ipynb #276d53a6
 @dataclass(frozen=True)
@@ -216,45 +220,47 @@ class RoundsConfig(EvolveConfig):
                 raise RunError(f'finetune.{name} has no effect in rounds, where {name} of the run is used')
 
 # %% ../nbs/03_stage1.ipynb #7df991e7
-def _learned(config, k, domain, folder, accelerator):
+def _learned(config, k, domain, folder, workers):
     "The model of a round that is not the first"
     out = folder/'adapters'/f'round-{k+1}'
     if not (out/'adapter').exists():
         learn = replace(config.finetune, model=config.model, format=config.format, bf16=config.bf16)
-        try: finetune([folder], domain.messages, learn, out, accelerator, k*config.iterations)
+        try: finetune([folder], domain.messages, learn, out, workers, k*config.iterations)
         except TooFewEdits as error:
-            if accelerator.is_main_process:
+            if workers.is_first:
                 print(f'round {k+1} goes on with the model of the beginning: {error}')
             return config.model
     return str(out/'adapter')
 
 # %% ../nbs/03_stage1.ipynb #3154a963
 def run_rounds(
-    accelerator:Accelerator,
+    workers:Workers,
     config:RoundsConfig,
     folder:str # Of the run
 ):
     "Evolve and learn in turns, in the processes that are there; they must see the same files"
     domain, model = find_domain(config.domain), config.model
     program = seed_program(domain, config.seed_program)
-    with Run(folder, recorded(config, domain)) if accelerator.is_main_process else nullcontext() as run:
+    with Run(folder, recorded(config, domain)) if workers.is_first else nullcontext() as run:
         for k in range(config.rounds):
-            accelerator.wait_for_everyone() # until the log is written
+            workers.wait_for_everyone() # until the log is written
             mutator = None # one model at a time in memory
-            if k: model = _learned(config, k, domain, Path(folder), accelerator)
+            if k: model = _learned(config, k, domain, Path(folder), workers)
             of_round = replace(config, model=model, finetune=replace(config.finetune, model=model))
-            mutator = make_mutator(of_round, domain, str(accelerator.device))
+            mutator = make_mutator(of_round, domain, workers.device)
             until = (k+1)*config.iterations
-            evolve(domain, mutator, program, until, config.parents, config.children, config.seed, run)
+            evolve(domain, mutator, program, until, config.parents, config.children, config.seed,
+                run, workers)
 
 # %% ../nbs/03_stage1.ipynb #2989bb5d
 def start_rounds(
     config:RoundsConfig,
     folder,         # Of the run, new or begun with the same configuration
-    processes:int=0 # See `count_processes`
+    processes:int=0, # See `start`
+    evaluators:int=None # See `start`
 ):
     "Evolve and learn in turns, in one process or several"
-    start(config, folder, processes, run_rounds)
+    start(config, folder, processes, evaluators, run_rounds)
 
 # %% ../nbs/03_stage1.ipynb #de453ea3
 def is_in_rounds(
@@ -267,7 +273,8 @@ def is_in_rounds(
 def resume_rounds(
     folder,          # Of a run
     rounds:int=None, # To go on for longer than was asked for at first
-    processes:int=0  # See `count_processes`
+    processes:int=0, # See `start`
+    evaluators:int=None # See `start`
 ):
     "Go on with a run in rounds, or extend one that has ended"
-    start_rounds(extended(folder, RoundsConfig, rounds, 'rounds'), folder, processes)
+    start_rounds(extended(folder, RoundsConfig, rounds, 'rounds'), folder, processes, evaluators)

@@ -61,6 +61,8 @@ def rows(folder):
     (['--mutator', 'genetic', '--bf16'], ['bf16 has no effect', "'genetic'"]),
     (['--numbers-only'], ['numbers_only has no effect', "'diff'", 'ask for genetic']),
     (['--processes', '-1'], ['processes is -1']),
+    (['--evaluators', '-1'], ['evaluators is -1', 'must not be negative']),
+    (['--evaluators', '1000000'], ['evaluators is 1000000', 'memory holds']),
     (['--domain', 'math:pi'], ['math:pi', 'no domain']),
     (['--domain', ':x'], ["':x'"]),
     (['--model', 'nobody/no-such-model'], ["'nobody/no-such-model'", 'no network', SMOLLM2]),

@@ -5,13 +5,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-WINGS = {'search': {'launch', 'plots'}, 'language': {'search', 'launch'}, 'sodarace': {'search', 'launch'},
-    'invention': {'search', 'language', 'launch'}}
-# `launch` and `language.training` may; the others are to come off this list, none is to be added
-KNOWS_ACCELERATE = {
-    'launch', 'language.training', 'search.evolve',
-    'language.finetune', 'language.pretrain', 'language.preference',
-    'invention.generator', 'invention.conditional', 'invention.reinforce', 'stage1', 'pipeline'}
+ENGINE = {'launch', 'evaluators'} # what all wings share their work with
+WINGS = {'search': {'plots', *ENGINE}, 'language': {'search', *ENGINE}, 'sodarace': {'search', *ENGINE},
+    'invention': {'search', 'language', *ENGINE}}
+KNOWS_ACCELERATE = {'launch'} # none is to be added
 MODULES = sorted('.'.join(f.relative_to(ROOT/'elm_nb').with_suffix('').parts)
     for f in (ROOT/'elm_nb').rglob('*.py') if f.name not in ('__init__.py', '_modidx.py'))
 
@@ -107,7 +104,7 @@ def test_a_page_imports_nothing_that_comes_after_it(page):
     if folder not in WINGS: return
     found = set().union(*(ours(re.sub(r'^(\s*)[!%]', r'\1#', code, flags=re.M)) for code in code_of(page)))
     before = {module_of(p) for p in READING[:READING.index(page)+1] if os.path.dirname(p) == folder}
-    allowed = WINGS[folder] | {'sodarace', 'search', 'plots', 'pages', 'launch'} - {folder}
+    allowed = WINGS[folder] | {'sodarace', 'search', 'plots', 'pages', *ENGINE} - {folder}
     # optional, and explained after what it is fast at
     backend = {'sodarace.compiled'} if module == 'sodarace.simulator' else set()
     assert not {m for m in found - before - backend if (wing(m) or m) not in allowed}

@@ -6,20 +6,20 @@ import tempfile
 import time
 
 import pytest
+import torch.multiprocessing
 from torch.multiprocessing import start_processes
 
-from elm_nb import launch as launch_module
-from elm_nb.launch import LaunchError, _insistent_interrupt, distributed_map, launch, processes_now
+from elm_nb.launch import LaunchError, Workers, _insistent_interrupt, distributed_map, launch
 
 
-def _squares(accelerator, file):
-    found = distributed_map(lambda n: (n**2, accelerator.process_index), range(5), accelerator)
-    if accelerator.is_main_process: file.write_text(repr((found, str(accelerator.distributed_type))))
+def _squares(workers, file):
+    found = distributed_map(lambda n: (n**2, workers.rank), range(5), workers)
+    if workers.is_first: file.write_text(repr((found, str(workers.accelerator.distributed_type))))
 
 
-def _fails(accelerator):
-    if accelerator.process_index: raise LaunchError('the second process failed')
-    accelerator.wait_for_everyone()
+def _fails(workers):
+    if workers.rank: raise LaunchError('the second process failed')
+    workers.wait_for_everyone()
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_port_that_another_program_takes(tmp_path, scratch, monkeypatch):
         return start_processes(*args, **kwargs)
     with monkeypatch.context() as patched:
         patched.setattr(socket, 'socket', Watched)
-        patched.setattr(launch_module, 'start_processes', steal)
+        patched.setattr(torch.multiprocessing, 'start_processes', steal)
         launch(_squares, (tmp_path/'found',), 2)
     for thief in thieves: thief.close()
     expected = [(0, 0), (1, 1), (4, 0), (9, 1), (16, 0)]
@@ -58,7 +58,7 @@ def test_an_error_of_one_process_ends_all(scratch):
 def test_one_process_needs_no_others(tmp_path, scratch):
     launch(_squares, (tmp_path/'found',), 1)
     assert (tmp_path/'found').read_text().startswith('([(0, 0), (1, 0), (4, 0)')
-    assert processes_now().num_processes == 1 and not list(scratch.iterdir())
+    assert Workers().ranks == 1 and not list(scratch.iterdir())
 
 
 class Destructor:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from elm_nb.search import run as run_module
-from elm_nb.search.run import whole_file, whole_folder
+from elm_nb.search.map_elites import GridArchive
+from elm_nb.search.run import Entry, Run, Spent, admit, whole_file, whole_folder
 
 STEPS = range(1, 7) # more than there are
 
@@ -94,3 +95,16 @@ def test_only_a_folder_of_that_kind_gets_its_name_back(tmp_path):
     (tmp_path/'mine.old'/'base.json').write_text('{}')
     run_module.restored(tmp_path/'mine', 'base.json')
     assert (tmp_path/'mine'/'base.json').exists() and not (tmp_path/'mine.old').exists()
+
+
+def test_a_log_of_an_earlier_version(tmp_path):
+    "It can be read as it is, and gets its new columns when the run goes on"
+    with Run(tmp_path, {'seed': 0}) as run:
+        for name in Spent._fields: run.db.execute(f'alter table iterations drop column {name}')
+        run.db.execute('insert into iterations values (0, 1, 1, 2., 2., 0.5)')
+    with Run(tmp_path) as run: assert run.spent() == [] and run.history() == [(1, 1, 2., 2., 0.5)]
+    entry = Entry(1, 1, 0, '', '', 'exact', '', '', 'x', 'ok', '', 1., (1.,), '', True, '')
+    with Run(tmp_path, {'seed': 0}) as run:
+        archive = GridArchive({'length': (0, 10, 5)})
+        run.append(admit(archive, [entry]), archive, 2., Spent(1., 0.5, 0.25))
+        assert run.spent() == [Spent(1., 0.5, 0.25)] and len(run.history()) == 2

@@ -16,7 +16,7 @@ from elm_nb.search.domain import Evaluation
 from elm_nb.sodarace.domain import CPPN_FIXED, SEEDS, SQUARE
 from elm_nb.invention.generator import (Generator, GeneratorConfig, GeneratorError, load_generator, new_model,
     compare_with_data, train_generator, train_tokenizer)
-from elm_nb.launch import launch, processes_now
+from elm_nb.launch import launch, Workers
 from elm_nb.language.adapter import add_lora
 from elm_nb.language.model import LanguageModel, ModelError, load_model, save_tiny_model
 from elm_nb.invention.reinforce import Episode, ReinforceConfig, _experience, gae, reinforce
@@ -38,13 +38,13 @@ def dataset(programs, held_out=('x = 1', 'x = 2')):
 def texts_of(model, programs): return [Text((0, *model.tokenizer.encode(p), 0), 1) for p in programs]
 
 
-def _train(accelerator, folder, micro_batch):
+def _train(workers, folder, micro_batch):
     model = load_model(f'{folder}/tiny')
     texts = texts_of(model, sorted({line for p in SEEDS.values() for line in p.split('\n') if line}))
     config = TrainConfig(steps=6, batch=16, micro_batch=micro_batch, check_every=3)
-    log = train(model, texts[2:], texts[:2], config, None, accelerator)
-    name = f'{folder}/{accelerator.num_processes}-{micro_batch}.pt'
-    if accelerator.is_main_process:
+    log = train(model, texts[2:], texts[:2], config, None, workers)
+    name = f'{folder}/{workers.ranks}-{micro_batch}.pt'
+    if workers.is_first:
         weights = [p.detach() for p in model.model.parameters()]
         torch.save({'weights': weights, 'log': [tuple(l) for l in log]}, name)
 
@@ -97,7 +97,7 @@ def test_update_is_plain_gradient_descent():
     two.load_state_dict(one.state_dict())
     x = torch.randn(6, 4)
     losses = [lambda i=i: one(x[i:i+2]).square().sum()/6 for i in (0, 2, 4)]
-    update(torch.optim.SGD(one.parameters(), 0.1), losses, processes_now(), max_norm=1e9)
+    update(torch.optim.SGD(one.parameters(), 0.1), losses, Workers(), max_norm=1e9)
     two(x).square().mean().backward()
     for a, b in zip(one.parameters(), two.parameters()): assert torch.allclose(a, b - 0.1*b.grad, atol=1e-6)
 
@@ -208,7 +208,7 @@ def test_where_the_reward_and_the_kl_penalty_go(algorithm):
     model = SimpleNamespace(tokenizer=tokenizer, log_probabilities=known)
     config = ReinforceConfig(algorithm, kl=kl, **({'lam': 1., 'gamma': 1.} if algorithm == 'ppo' else {}))
     value = lambda terrains, texts: torch.zeros(len(texts), 2)
-    found = _experience(episodes, model, value, [flat()], config, processes_now())
+    found = _experience(episodes, model, value, [flat()], config, Workers())
     paid = [[-kl*(o - r) for o, r in zip(*rows)] for rows in zip(old, reference)]
     totals = [sum(p) + e for p, e in zip(paid, earned)]
     if algorithm == 'ppo': expected = [totals[0], paid[0][1] + earned[0], totals[1]]
@@ -225,7 +225,7 @@ def test_a_collapsed_policy_learns_nothing_from_rounding():
     tokenizer = SimpleNamespace(get_vocab=lambda: ['<|endoftext|>'], convert_tokens_to_ids=lambda t: 0)
     known = lambda texts, first: torch.full((len(texts), 1), -0.5)
     model = SimpleNamespace(tokenizer=tokenizer, log_probabilities=known)
-    found = _experience(episodes, model, None, [flat()]*3, ReinforceConfig('rloo'), processes_now())
+    found = _experience(episodes, model, None, [flat()]*3, ReinforceConfig('rloo'), Workers())
     assert found.advantages.abs().max() < 0.01
 
 

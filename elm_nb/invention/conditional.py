@@ -16,7 +16,6 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from fastcore.basics import patch
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -28,7 +27,7 @@ from .generator import end_token, evaluate_all, Generator
 from ..language.model import load_model, seeded
 from ..language.sampler import Sample
 from ..language.training import trainable_parameters
-from ..launch import processes_now
+from ..launch import Workers
 from ..search.domain import Domain
 from ..search.run import restored, whole_folder
 
@@ -314,16 +313,16 @@ def conditionality(
     domains:Mapping[TerrainLike,Domain], # What a program is worth on each terrain
     n:int=64,                        # Programs for each terrain
     seed:int=0,
-    accelerator:Accelerator=None,
+    workers:Workers=None,
     **options                        # As for `Generator.sample`
 )->Conditionality:
     "Invent for every terrain, and run on every terrain"
-    accelerator = accelerator or processes_now()
+    workers = workers or Workers()
     reward, at_home = [], []
     for terrain in domains:
-        samples = policy.invent(terrain, n, seed=seed, accelerator=accelerator, **options)
+        samples = policy.invent(terrain, n, seed=seed, workers=workers, **options)
         programs = [s.text for s in samples]
-        found = {t: evaluate_all(domain, programs, accelerator) for t,domain in domains.items()}
+        found = {t: evaluate_all(domain, programs, workers) for t,domain in domains.items()}
         reward.append([_mean_fitness(evaluations) for evaluations in found.values()])
         at_home.append(_at_home(found[terrain]))
     best, valid, distinct = np.array(at_home).reshape(-1, 3).T

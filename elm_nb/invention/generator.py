@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from fastcore.basics import patch
 from peft import PeftModel
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -30,8 +29,8 @@ from ..language.adapter import add_lora
 from ..language.model import LanguageModel, load_model, seeded
 from ..language.sampler import Sample
 from ..language.training import check_numbers, Logged, Text, train, TrainConfig
-from ..launch import processes_now, distributed_map
-from ..search.domain import Domain, Evaluation
+from ..launch import Workers, distributed_map
+from ..search.domain import Domain, evaluate_programs, Evaluation
 from ..search.edit import UNREADABLE
 from ..search.map_elites import GridArchive
 from ..search.run import write_whole
@@ -128,7 +127,7 @@ def sample(self:Generator,
     top_p:float=1.0,
     begin:str='',          # What every program begins with
     together:int=32,       # Programs that are sampled together
-    accelerator:Accelerator=None,
+    workers:Workers=None,
     soft_prompt:torch.Tensor=None # (any number, size), embeddings that stand before every program
 )->list[Sample]: # Their `text` is the program without its beginning
     "Write programs"
@@ -138,7 +137,7 @@ def sample(self:Generator,
         own_seed = int(np.random.default_rng([seed, start]).integers(2**63))
         return model.sample(prompt, min(together, n-start), self.longest, temperature, top_p,
             seed=own_seed, soft_prompt=soft_prompt)
-    batches = distributed_map(write, range(0, n, together), accelerator or processes_now())
+    batches = distributed_map(write, range(0, n, together), workers or Workers())
     return [sample for batch in batches for sample in batch]
 
 # %% ../../nbs/invention/01_generator.ipynb #5d01a012
@@ -224,26 +223,26 @@ def train_generator(
     dataset:Dataset,
     config:GeneratorConfig,
     folder, # For the model, and while it is trained for checkpoints
-    accelerator:Accelerator=None
+    workers:Workers=None
 )->list[Logged]: # The course of the training
     "Train a model on programs, and write it to `folder`"
-    accelerator = accelerator or processes_now()
+    workers = workers or Workers()
     folder = Path(folder)
     programs = dataset.train['program'].to_pylist()
     others = dataset.held_out['program'].to_pylist()
-    model = _base(config, programs, accelerator.device)
+    model = _base(config, programs, workers.device)
     longest = min(config.longest, model.context - ROOM)
     texts, held_out = program_texts(programs, model, longest), program_texts(others, model, longest)
     if not (texts and held_out):
         raise GeneratorError('no program to train on, or none that is held out, '
             f'fits into {longest} tokens; allow for longer ones')
     training = _train_config(config, len(texts))
-    log = train(model, texts, held_out, training, folder, accelerator, asdict(config))
-    if accelerator.is_main_process:
+    log = train(model, texts, held_out, training, folder, workers, asdict(config))
+    if workers.is_first:
         model.save(folder/'model')
         too_long = len(programs) + len(others) - len(texts) - len(held_out)
         _write_card(folder, config, training.steps, texts, too_long, log)
-    accelerator.wait_for_everyone()
+    workers.wait_for_everyone()
     return log
 
 # %% ../../nbs/invention/01_generator.ipynb #5d01a025
@@ -274,11 +273,11 @@ class SampleStats(NamedTuple):
 def evaluate_all(
     domain:Domain,
     programs:Sequence[str],
-    accelerator:Accelerator=None
+    workers:Workers=None
 )->list[Evaluation]: # Of each program
     "Evaluate programs, equal ones once"
     unique = list(dict.fromkeys(programs))
-    evaluations = distributed_map(domain.evaluate, unique, accelerator or processes_now())
+    evaluations = evaluate_programs(domain, unique, workers or Workers())
     found = dict(zip(unique, evaluations))
     return [found[program] for program in programs]
 
@@ -291,9 +290,9 @@ def form(
     except UNREADABLE: return program
 
 # %% ../../nbs/invention/01_generator.ipynb #5d01b005
-def _stats(programs, known, domain, accelerator):
+def _stats(programs, known, domain, workers):
     "What programs are worth, where the forms of `known` are not novel"
-    evaluations = evaluate_all(domain, programs, accelerator)
+    evaluations = evaluate_all(domain, programs, workers)
     valid = [(p, e) for p,e in zip(programs, evaluations) if e.status == 'ok']
     forms = [form(p) for p,_ in valid]
     fitness, n = [e.fitness for _,e in valid], max(len(programs), 1)
@@ -318,10 +317,10 @@ def compare_with_data(
     dataset:Dataset,        # What it was trained on
     domain:Domain,
     seed:int=0,             # Of the subsample
-    accelerator:Accelerator=None
+    workers:Workers=None
 )->tuple[SampleStats,SampleStats]: # Of the samples, and of as many programs of the data
     "What samples are worth beside the data"
-    accelerator = accelerator or processes_now()
+    workers = workers or Workers()
     known = {*dataset.train['program'].to_pylist(), *dataset.held_out['program'].to_pylist()}
     data = subsample(dataset, len(programs), seed)
-    return _stats(programs, known, domain, accelerator), _stats(data, known, domain, accelerator)
+    return _stats(programs, known, domain, workers), _stats(data, known, domain, workers)

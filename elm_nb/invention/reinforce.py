@@ -19,7 +19,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from accelerate import Accelerator
 from fastcore.basics import patch
 from torch.nn.utils.rnn import pad_sequence
 
@@ -28,7 +27,7 @@ from .generator import end_token, evaluate_all, Generator
 from ..language.model import weights_fingerprint
 from ..language.training import check_numbers, load_checkpoint, restore, save_checkpoint
 from ..language.training import trainable_parameters, TrainingError, update
-from ..launch import processes_now, progress, distributed_map
+from ..launch import Workers, progress, distributed_map
 from ..search.domain import Domain, Evaluation
 from ..search.run import whole_file
 
@@ -106,15 +105,15 @@ def _episode(terrain, sample, evaluation, config):
     return Episode(terrain, sample.text, sample.tokens, sample.log_probabilities,
         evaluation.status, evaluation.fitness, evaluation.fingerprint, reward(evaluation, config))
 
-def _rollout(iteration, policy, domains, config, accelerator):
+def _rollout(iteration, policy, domains, config, workers):
     "The episodes of an iteration, terrain by terrain"
     chosen = np.random.default_rng([config.seed, iteration, 0]).integers(len(domains), size=config.samples)
     episodes = []
     for k,(terrain,domain) in enumerate(domains.items()):
         n = int((chosen == k).sum())
         seed = int(np.random.default_rng([config.seed, iteration, 1, k]).integers(2**63))
-        samples = policy.invent(terrain, n, seed=seed, together=config.together, accelerator=accelerator)
-        evaluations = evaluate_all(domain, [s.text for s in samples], accelerator)
+        samples = policy.invent(terrain, n, seed=seed, together=config.together, workers=workers)
+        evaluations = evaluate_all(domain, [s.text for s in samples], workers)
         episodes += [_episode(k, s, e, config) for s,e in zip(samples, evaluations)]
     return episodes
 
@@ -122,27 +121,27 @@ def _rollout(iteration, policy, domains, config, accelerator):
 def _padded(rows):
     return pad_sequence([torch.as_tensor(row, dtype=torch.float32) for row in rows], batch_first=True)
 
-def _by_token(compute, episodes, size, accelerator):
+def _by_token(compute, episodes, size, workers):
     "A number for each token, (episodes, most tokens), computed for `size` episodes at a time"
     def numbers(part): return [row[:len(e.tokens)].tolist() for row,e in zip(compute(part), part)]
     parts = [episodes[i:i+size] for i in range(0, len(episodes), size)]
-    return _padded([row for rows in distributed_map(numbers, parts, accelerator) for row in rows])
+    return _padded([row for rows in distributed_map(numbers, parts, workers) for row in rows])
 
 # %% ../../nbs/invention/03_reinforce.ipynb #5b3a9c15
-def _reference_log_probabilities(episodes, reference, config, accelerator):
+def _reference_log_probabilities(episodes, reference, config, workers):
     "How likely the model of stage 2 finds each token"
     end = end_token(reference)
     def compute(part): return reference.log_probabilities([(end, *e.tokens) for e in part], [1]*len(part))
-    return _by_token(compute, episodes, config.micro_batch, accelerator)
+    return _by_token(compute, episodes, config.micro_batch, workers)
 
 def _inputs(episodes, terrains):
     "What the policy and the value network are given: terrains, and tokens"
     return [terrains[e.terrain] for e in episodes], [e.tokens for e in episodes]
 
-def _values(episodes, value, terrains, config, accelerator):
+def _values(episodes, value, terrains, config, workers):
     "The reward to come that the value network estimates before each token"
     def compute(part): return value(*_inputs(part, terrains))
-    return _by_token(compute, episodes, config.micro_batch, accelerator)
+    return _by_token(compute, episodes, config.micro_batch, workers)
 
 # %% ../../nbs/invention/03_reinforce.ipynb #f08eecba
 def gae(
@@ -210,15 +209,15 @@ def _normalised(advantages, mask):
     return (advantages - found.mean())/deviation
 
 @torch.no_grad()
-def _experience(episodes, reference, value, terrains, config, accelerator):
+def _experience(episodes, reference, value, terrains, config, workers):
     "The experience buffer of these episodes"
     mask = _padded([[1.]*len(e.tokens) for e in episodes]) > 0
     old = _padded([e.old for e in episodes])
-    known = _reference_log_probabilities(episodes, reference, config, accelerator)
+    known = _reference_log_probabilities(episodes, reference, config, workers)
     penalties = -config.kl*(old - known)
     earned = torch.tensor([e.reward for e in episodes])
     if config.algorithm == 'ppo':
-        values = _values(episodes, value, terrains, config, accelerator)
+        values = _values(episodes, value, terrains, config, workers)
         advantages = _ppo_advantages(earned, penalties, values, mask, config)
     else:
         values = torch.zeros_like(old)
@@ -267,23 +266,23 @@ def _part(experience, indices, device):
     return Experience(episodes, *tensors)
 
 # %% ../../nbs/invention/03_reinforce.ipynb #5b3a9c42
-def _policy_step(policy, parts, optimizer, terrains, config, accelerator):
+def _policy_step(policy, parts, optimizer, terrains, config, workers):
     "One step of the policy; its loss"
     n_tokens = sum(int(part.mask.sum()) for part in parts)
     def loss(part):
         new = policy.log_probabilities(*_inputs(part.episodes, terrains))
         losses = policy_loss(new, part.old, part.advantages, config.clip)
         return (losses*part.mask).sum()/n_tokens
-    return update(optimizer, [partial(loss, part) for part in parts], accelerator, config.max_norm)
+    return update(optimizer, [partial(loss, part) for part in parts], workers, config.max_norm)
 
-def _value_step(value, parts, optimizer, terrains, config, accelerator):
+def _value_step(value, parts, optimizer, terrains, config, workers):
     "One step of the value network; its loss"
     n_tokens = sum(int(part.mask.sum()) for part in parts)
     def loss(part):
         new = value(*_inputs(part.episodes, terrains))
         losses = value_loss(new, part.values, part.returns, config.value_clip)
         return (losses*part.mask).sum()/n_tokens
-    return update(optimizer, [partial(loss, part) for part in parts], accelerator, config.max_norm)
+    return update(optimizer, [partial(loss, part) for part in parts], workers, config.max_norm)
 
 # %% ../../nbs/invention/03_reinforce.ipynb #5b3a9c43
 def _optimizers(policy, value, config):
@@ -293,14 +292,14 @@ def _optimizers(policy, value, config):
         found['value'] = torch.optim.AdamW(trainable_parameters(value), lr=config.value_lr, weight_decay=0.)
     return found
 
-def _learn(experience, policy, value, optimizers, terrains, config, iteration, accelerator):
+def _learn(experience, policy, value, optimizers, terrains, config, iteration, workers):
     "Several steps of the policy, and with PPO as many of the value network; their mean losses"
     losses, device = [], policy.generator.language_model.device
     for micro_batches in _minibatches(experience, config, iteration):
         parts = [_part(experience, indices, device) for indices in micro_batches]
-        step = [_policy_step(policy, parts, optimizers['policy'], terrains, config, accelerator)]
+        step = [_policy_step(policy, parts, optimizers['policy'], terrains, config, workers)]
         if config.algorithm == 'ppo':
-            step.append(_value_step(value, parts, optimizers['value'], terrains, config, accelerator))
+            step.append(_value_step(value, parts, optimizers['value'], terrains, config, workers))
         losses.append(step)
     return [float(loss) for loss in np.mean(losses, axis=0)]
 
@@ -379,27 +378,27 @@ def reinforce(
     domains:Mapping[TerrainLike,Domain], # What a program is worth on each terrain
     config:ReinforceConfig=ReinforceConfig(),
     folder=None,           # For checkpoints and all episodes; a training that was begun there goes on
-    accelerator:Accelerator=None,
+    workers:Workers=None,
     made_with:dict={}      # What else the result depends on; a checkpoint made with something else is refused
 )->list[Progress]:
     "Train a policy by reward"
     _check_networks(value, domains, config)
-    accelerator = accelerator or processes_now()
+    workers = workers or Workers()
     terrains = list(domains)
     folder = folder and Path(folder)
     optimizers = _optimizers(policy, value, config)
     made_with = {**asdict(config), 'terrains': [t.fingerprint for t in terrains],
         'reference': weights_fingerprint(reference.language_model.model, adapter=True), **made_with}
     log = _resume(folder/'checkpoint.pt', optimizers, made_with) if folder else []
-    accelerator.wait_for_everyone()
+    workers.wait_for_everyone()
     start, total = len(log)*config.samples, config.iterations*config.samples
-    with progress(accelerator, total=total, initial=start, unit='program') as bar:
+    with progress(workers, total=total, initial=start, unit='program') as bar:
         for iteration in range(len(log)+1, config.iterations+1):
-            episodes = _rollout(iteration, policy, domains, config, accelerator)
-            experience = _experience(episodes, reference.language_model, value, terrains, config, accelerator)
-            losses = _learn(experience, policy, value, optimizers, terrains, config, iteration, accelerator)
+            episodes = _rollout(iteration, policy, domains, config, workers)
+            experience = _experience(episodes, reference.language_model, value, terrains, config, workers)
+            losses = _learn(experience, policy, value, optimizers, terrains, config, iteration, workers)
             log.append(_progress(iteration, experience, len(terrains), losses))
-            if folder and accelerator.is_main_process:
+            if folder and workers.is_first:
                 _write_episodes(folder, iteration, episodes, terrains)
                 _save_state(folder/'checkpoint.pt', optimizers, log, made_with)
             said = dict(reward=f'{log[-1].reward:.3f}', valid=f'{log[-1].valid:.0%}')

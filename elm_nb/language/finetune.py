@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from peft import PeftModel
 
 from .adapter import add_lora
@@ -25,7 +24,7 @@ from .model import EDITS, find_model, LanguageModel, load_model
 from .mutator import check_format
 from .preference import pack_pairs
 from .training import check_numbers, Logged, pack, train, TrainConfig, TrainingError
-from ..launch import count_processes, launch, processes_now
+from ..launch import count_processes, launch, Workers
 from ..search.domain import find_domain
 from ..search.run import read_config, RunError, write_whole
 
@@ -76,10 +75,10 @@ def _load(config, device):
     return model
 
 # %% ../../nbs/language/08_finetune.ipynb #e977c873
-def _packs(found:Sequence[Lesson], model:LanguageModel, config, accelerator):
+def _packs(found:Sequence[Lesson], model:LanguageModel, config, workers):
     "Lessons as what is computed together"
     if not config.preference: return pack([lesson.text for lesson in found], config.pack)
-    return pack_pairs(model, found, config.pack, config.preference, accelerator)
+    return pack_pairs(model, found, config.pack, config.preference, workers)
 
 # %% ../../nbs/language/08_finetune.ipynb #edf39c92
 def _schedule(config, packs:int)->TrainConfig:
@@ -101,23 +100,23 @@ def train_mutator(
     messages:Mapping[str,float], # Of the domain
     config:FinetuneConfig,
     folder,                      # For the adapter, and while it is trained for checkpoints
-    accelerator:Accelerator=None,
+    workers:Workers=None,
     card:Mapping={},             # What else to write into `finetune.json`
     rejected:Sequence[Change]=() # With `config.preference`
 )->tuple[dict[str,int],list[Logged]]: # See `Lessons.counts`, and the course of the training
     "Train an adapter on edits, and write it to `folder/adapter`"
-    accelerator = accelerator or processes_now()
-    model = _load(config, str(accelerator.device))
+    workers = workers or Workers()
+    model = _load(config, workers.device)
     found = lessons(changes, model, messages, config.format, config.edits, config.longest, config.held_out,
         config.seed, rejected if config.preference else None)
-    learned, held_out = (_packs(part, model, config, accelerator) for part in (found.learned, found.held_out))
+    learned, held_out = (_packs(part, model, config, workers) for part in (found.learned, found.held_out))
     has_adapter = isinstance(model.model, PeftModel)
     if not has_adapter: model = add_lora(model, config.rank, 2*config.rank, config.seed)
     made_with = {**asdict(config), **found.counts}
-    log = train(model, learned, held_out, _schedule(config, len(learned)), folder, accelerator, made_with)
+    log = train(model, learned, held_out, _schedule(config, len(learned)), folder, workers, made_with)
     card = {'counts': found.counts, 'packs': len(learned), **card, 'log': log}
-    if accelerator.is_main_process: _write(model, Path(folder), config, card)
-    accelerator.wait_for_everyone()
+    if workers.is_first: _write(model, Path(folder), config, card)
+    workers.wait_for_everyone()
     return found.counts, log
 
 # %% ../../nbs/language/08_finetune.ipynb #790863ab
@@ -132,7 +131,7 @@ def finetune(
     messages:Mapping[str,float], # Of the domain
     config:FinetuneConfig,
     folder,             # See `train_mutator`
-    accelerator:Accelerator=None,
+    workers:Workers=None,
     until:int=2**31     # Last iteration whose edits are learned
 )->tuple[dict[str,int],list[Logged]]: # See `train_mutator`
     "Train an adapter on edits that runs accepted"
@@ -141,11 +140,11 @@ def finetune(
     rng = np.random.default_rng([config.seed, 2])
     changes = [c for c in accepted if c in opened or rng.random() < config.improved]
     rejected = _rejected(folders, accepted, until) if config.preference else ()
-    return train_mutator(changes, messages, config, folder, accelerator, rejected=rejected)
+    return train_mutator(changes, messages, config, folder, workers, rejected=rejected)
 
 # %% ../../nbs/language/08_finetune.ipynb #78aecc24
-def _finetune(accelerator, folders, messages, config, folder):
-    finetune(folders, messages, config, folder, accelerator)
+def _finetune(workers, folders, messages, config, folder):
+    finetune(folders, messages, config, folder, workers)
 
 def _domain_of(folders):
     "The one domain of all runs; `RunError` if there is no such"

@@ -13,12 +13,11 @@ from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from fastcore.basics import patch
 
 from .model import LanguageModel
 from .training import Pack, split_lots, Text
-from ..launch import distributed_map
+from ..launch import distributed_map, Workers
 
 # %% ../../nbs/language/06_preference.ipynb #d95c4326
 def _objective(pairs, now):
@@ -73,11 +72,11 @@ def pack_pairs(
     pairs:Sequence[tuple[Text,Text]],  # (better, worse), those that share their beginnings next to each other
     size:int,                          # Tokens of a pack, see `split_lots`
     beta:float,                        # See `Pairs`
-    accelerator:Accelerator
+    workers:Workers
 )->list[Pairs]:
     "Put pairs into as few sequences as their order allows"
     parts = split_lots(pairs, size)
     packs = [Pairs(Pack.of(part), tuple(t.loss_terms for t in part), (), beta) for part in parts]
     def log_probabilities(pairs): return tuple(pairs.of_texts(language_model).tolist())
-    reference = distributed_map(log_probabilities, packs, accelerator)
+    reference = distributed_map(log_probabilities, packs, workers)
     return [pairs._replace(reference=known) for pairs,known in zip(packs, reference)]

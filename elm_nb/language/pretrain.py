@@ -15,14 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from accelerate import Accelerator
 
 from .finetune import FinetuneConfig, train_mutator
 from .human_edits import PACKAGES, Change, describe, mine, Mined
 from .lessons import edits_of_runs
 from .model import SMOLLM2, find_model
 from .training import check_numbers, Logged, TrainingError
-from ..launch import count_processes, launch
+from ..launch import count_evaluators, count_processes, launch, Workers
 from ..search.domain import Domain, find_domain, seed_program
 from ..search.evolve import evolve
 from ..search.genetic import GeneticMutator
@@ -58,7 +57,7 @@ class PretrainConfig:
         raise TrainingError(f'{", ".join(idle)} would have no effect on what is asked for; leave it as it is')
 
 # %% ../../nbs/language/09_pretrain.ipynb #55fc3e83
-def _genetic_runs(config, folder:Path, domain:Domain, accelerator)->list[Path]:
+def _genetic_runs(config, folder:Path, domain:Domain, workers)->list[Path]:
     "Runs from each seed program; gives their folders"
     if not config.iterations: return []
     for name in domain.seeds:
@@ -66,8 +65,8 @@ def _genetic_runs(config, folder:Path, domain:Domain, accelerator)->list[Path]:
         settings = {'domain': config.domain, 'seed_program': name, 'mutator': 'genetic',
             'iterations': config.iterations, 'parents': 2, 'children': 32, 'seed': seed,
             'settings': getattr(domain, 'settings', None)}
-        with Run(folder/name, settings) if accelerator.is_main_process else nullcontext() as run:
-            evolve(domain, GeneticMutator(), program, config.iterations, 2, 32, seed, run)
+        with Run(folder/name, settings) if workers.is_first else nullcontext() as run:
+            evolve(domain, GeneticMutator(), program, config.iterations, 2, 32, seed, run, workers)
     return [folder/name for name in domain.seeds]
 
 # %% ../../nbs/language/09_pretrain.ipynb #05633c44
@@ -149,13 +148,13 @@ def _write_card(folder:Path):
     write_whole(folder/'adapter'/'card.json', json.dumps(card, indent=1) + '\n')
 
 # %% ../../nbs/language/09_pretrain.ipynb #8f307007
-def _collected(config, folder:Path, runs, domain, accelerator)->dict:
+def _collected(config, folder:Path, runs, domain, workers)->dict:
     "Edits to learn from, collected once; in all processes"
     file = folder/'edits.json'
-    if accelerator.is_main_process and not file.exists():
+    if workers.is_first and not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(file, json.dumps({'config': asdict(config), **_collect(config, runs, domain)}) + '\n')
-    accelerator.wait_for_everyone()
+    workers.wait_for_everyone()
     found = json.loads(file.read_text())
     differ = differences(found['config'], asdict(config))
     if not differ: return found
@@ -163,26 +162,28 @@ def _collected(config, folder:Path, runs, domain, accelerator)->dict:
 
 # %% ../../nbs/language/09_pretrain.ipynb #c99ad7a4
 def run_pretrain(
-    accelerator:Accelerator,
+    workers:Workers,
     config:PretrainConfig,
     folder:str
 ):
     "Collect edits and train on them, in the processes that are there; they must see the same files"
     domain = find_domain(config.domain)
-    runs = _genetic_runs(config, Path(folder)/'runs', domain, accelerator)
-    found = _collected(config, Path(folder), runs, domain, accelerator)
+    runs = _genetic_runs(config, Path(folder)/'runs', domain, workers)
+    found = _collected(config, Path(folder), runs, domain, workers)
     asked = {name: value for name,value in found['config'].items() if name != 'train'}
     changes = [Change(*c) for c in found['changes']]
     card = {'collected': asked, **found['card']}
-    train_mutator(changes, domain.messages, config.train, folder, accelerator, card)
-    if accelerator.is_main_process: _write_card(Path(folder))
+    train_mutator(changes, domain.messages, config.train, folder, workers, card)
+    if workers.is_first: _write_card(Path(folder))
 
 # %% ../../nbs/language/09_pretrain.ipynb #15fab54b
 def pretrain(
     config:PretrainConfig,
     folder,         # For edits, checkpoints and the adapter; if it holds the same training, that goes on
-    processes:int=0 # See `count_processes`
+    processes:int=0, # See `count_processes`
+    evaluators:int=None # Of each process, for the genetic runs; see `count_evaluators`
 ):
     "Train the adapter of a mutator before its first run; `DownloadError` if a release cannot be had"
     find_model(config.train.model)
-    launch(run_pretrain, (config, str(folder)), count_processes(processes))
+    processes = count_processes(processes)
+    launch(run_pretrain, (config, str(folder)), processes, count_evaluators(evaluators, processes))

@@ -19,33 +19,32 @@ from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 
 from .. import ElmError
 from .model import weights_fingerprint, LanguageModel
 from .sampler import Tree
-from ..launch import processes_now, progress, distributed_map
+from ..launch import Workers, progress, distributed_map
 from ..search.run import differences, whole_file
 
 # %% ../../nbs/language/04_training.ipynb #93ddeffe
 class TrainingError(ElmError): "Training cannot go on; the message says why and what to do"
 
 # %% ../../nbs/language/04_training.ipynb #81ccfd6c
-def _backward(losses, device, accelerator):
+def _backward(losses, device, workers):
     "Gradients of the micro-batches of this process; gives the sum of their losses"
     total = torch.zeros(1, device=device)
-    for i in range(accelerator.process_index, len(losses), accelerator.num_processes):
+    for i in range(workers.rank, len(losses), workers.ranks):
         loss = losses[i]()
         loss.backward()
         total += loss.detach()
     return total
 
 # %% ../../nbs/language/04_training.ipynb #9eec03f7
-def _sum_over_processes(loss, parameters, accelerator):
+def _sum_over_processes(loss, parameters, workers):
     "Loss and gradients of all processes, in one message; gives the loss"
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     flat = torch.cat([loss, *(g.flatten() for g in gradients)])
-    loss, *summed = accelerator.reduce(flat, 'sum').split([1, *(p.numel() for p in parameters)])
+    loss, *summed = workers.accelerator.reduce(flat, 'sum').split([1, *(p.numel() for p in parameters)])
     for p,gradient in zip(parameters, summed): p.grad = gradient.view_as(p).to(p.dtype)
     return loss
 
@@ -53,14 +52,14 @@ def _sum_over_processes(loss, parameters, accelerator):
 def update(
     optimizer:torch.optim.Optimizer,
     losses:Sequence[Callable[[],torch.Tensor]], # Of each micro-batch, for all processes; minimises their sum
-    accelerator:Accelerator,
+    workers:Workers,
     max_norm:float=1.0 # Of the gradient; a longer one is scaled down to it
 )->float: # The loss
     "One step of an optimizer; `TrainingError` if the loss or its gradient is not finite"
     parameters = [p for group in optimizer.param_groups for p in group['params']]
     optimizer.zero_grad()
-    loss = _backward(losses, parameters[0].device, accelerator)
-    loss = _sum_over_processes(loss, parameters, accelerator)
+    loss = _backward(losses, parameters[0].device, workers)
+    loss = _sum_over_processes(loss, parameters, workers)
     norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm)
     if not (loss.isfinite() and norm.isfinite()):
         raise TrainingError(f'the loss is {loss.item()} and its gradient has norm {norm.item()}; the last '
@@ -245,21 +244,21 @@ def _cut(items, size):
 # %% ../../nbs/language/04_training.ipynb #0c9c589c
 def _terms(items): return sum(item.loss_terms for item in items)
 
-def _loss(model, items, terms, accelerator):
+def _loss(model, items, terms, workers):
     "Minus the objective of a micro-batch, as its share of a mean over `terms`"
-    with accelerator.autocast(): return -items[0].objective(model, items).sum()/terms
+    with workers.accelerator.autocast(): return -items[0].objective(model, items).sum()/terms
 
 # %% ../../nbs/language/04_training.ipynb #1164218b
 @torch.no_grad()
 def held_out_loss(
     language_model:LanguageModel,
     items:Sequence[Trainable],
-    accelerator:Accelerator,
+    workers:Workers,
     micro_batch:int=16 # Items that are computed together
 )->float: # In nats per token, for texts and packs
     "The mean loss on what is not learned"
-    def measured(part): return _loss(language_model, part, 1, accelerator).item()
-    sums = distributed_map(measured, _cut(items, micro_batch), accelerator)
+    def measured(part): return _loss(language_model, part, 1, workers).item()
+    sums = distributed_map(measured, _cut(items, micro_batch), workers)
     return math.fsum(sums)/_terms(items)
 
 # %% ../../nbs/language/04_training.ipynb #e1d316c5
@@ -317,12 +316,12 @@ class _Course:
         save_checkpoint(self.file, state)
 
 # %% ../../nbs/language/04_training.ipynb #ea76fd71
-def _step(model, batch, step, optimizer, config, accelerator):
+def _step(model, batch, step, optimizer, config, workers):
     "Learn from a batch; gives its loss"
     for group in optimizer.param_groups: group['lr'] = config.lr*_rate(step, config)
     terms = _terms(batch)
-    losses = [partial(_loss, model, part, terms, accelerator) for part in _cut(batch, config.micro_batch)]
-    return update(optimizer, losses, accelerator, config.max_norm)
+    losses = [partial(_loss, model, part, terms, workers) for part in _cut(batch, config.micro_batch)]
+    return update(optimizer, losses, workers, config.max_norm)
 
 # %% ../../nbs/language/04_training.ipynb #21998123
 def _origin(model, items, held_out, config, made_with):
@@ -338,28 +337,28 @@ def train(
     held_out:Sequence[Trainable],
     config:TrainConfig=TrainConfig(),
     folder=None,       # For the checkpoint and the log; if it holds those of the same training, that goes on
-    accelerator:Accelerator=None,
+    workers:Workers=None,
     made_with:dict={}  # What else the result depends on; a checkpoint with something else is refused
 )->list[Logged]:
     "Train a model on texts; `TrainingError` if it cannot go on"
     if not (texts and held_out): raise TrainingError('there are no texts to train on, or none were held out')
-    accelerator = accelerator or processes_now()
+    workers = workers or Workers()
     made_with = _origin(language_model, texts, held_out, config, made_with)
     course = _Course(trainable_parameters(language_model.model), config, folder, made_with)
-    accelerator.wait_for_everyone()
+    workers.wait_for_everyone()
     tokens = course.log[-1].tokens if course.log else 0
     total = _terms(texts)*config.steps*config.batch//len(texts)
-    with progress(accelerator, total=total, initial=tokens, unit='token') as bar:
+    with progress(workers, total=total, initial=tokens, unit='token') as bar:
         for step in range(len(course.log), config.steps):
             if course.is_over(): break
             batch = [texts[i] for i in batch_at(step, len(texts), config)]
-            loss = _step(language_model, batch, step, course.optimizer, config, accelerator)
+            loss = _step(language_model, batch, step, course.optimizer, config, workers)
             tokens += _terms(batch)
             check = None
             is_checkpoint = (step+1) % config.check_every == 0 or step+1 == config.steps
-            if is_checkpoint: check = held_out_loss(language_model, held_out, accelerator, config.micro_batch)
+            if is_checkpoint: check = held_out_loss(language_model, held_out, workers, config.micro_batch)
             course.note(Logged(step+1, tokens, loss, check))
-            if is_checkpoint and course.file and accelerator.is_main_process: course.save()
+            if is_checkpoint and course.file and workers.is_first: course.save()
             bar.set_postfix(step=f'{step+1}/{config.steps}', loss=f'{loss:.3f}', refresh=False)
             bar.update(_terms(batch))
     if course.best: restore(course.parameters, course.best)

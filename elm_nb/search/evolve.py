@@ -8,20 +8,24 @@ Docs: https://elm-nb.github.io/elm_nb/search/evolve.html.md"""
 __all__ = ['Mutator', 'micro_batches', 'evolve']
 
 # %% ../../nbs/search/06_evolve.ipynb #67a68f51
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain, groupby
 from time import perf_counter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
-from accelerate.utils import broadcast_object_list
+from tqdm.auto import tqdm
 
-from ..launch import distributed_map, processes_now, progress
-from .domain import Domain, DomainError
-from .edit import make, Proposal
+from ..evaluators import Pending
+from ..launch import progress, Workers
+from .domain import Domain, DomainError, evaluate_programs, evaluated, Evaluation
+from .domain import one_line, survived
+from .edit import Applied, make, Proposal
 from .map_elites import GridArchive
-from .run import admit, Entry, replay, Run
+from .run import admit, Entry, replay, Run, Spent
 
 # %% ../../nbs/search/06_evolve.ipynb #3a32aec9
 class Mutator(Protocol):
@@ -37,64 +41,118 @@ def micro_batches(
     "Cut an iteration into micro-batches, the same way whatever the number of processes"
     return [(p, min(size, children-start)) for p in range(parents) for start in range(0, children, size)]
 
-# %% ../../nbs/search/06_evolve.ipynb #0bed701c
-def _entry(iteration, parent, proposal, domain):
-    "The log entry of a proposal, before it has a number and the archive has seen it"
-    edit = proposal.applied
-    unchanged = Entry(id=-1, iteration=iteration, parent=parent.id,
-        message=proposal.message, raw=proposal.raw, edit=edit.status, edit_detail=edit.detail,
-        diff='', program='', status='', detail='', fitness=0., behavior=(), fingerprint='',
-        runnable=False, verdict='')
-    if edit.source == parent.program: return unchanged
-    e = domain.evaluate(edit.source)
-    same = e.fingerprint and e.fingerprint == parent.fingerprint
-    return replace(unchanged, diff=make(parent.program, edit.source), program=edit.source,
-        status=e.status, detail=e.detail, fitness=float(e.fitness),
-        behavior=tuple(float(b) for b in e.behavior), fingerprint=e.fingerprint,
-        runnable=e.status == 'ok' and not same)
+# %% ../../nbs/search/06_evolve.ipynb #e55e5a78
+def _proposed(mutator, program, n, seed):
+    "`n` proposals, whatever the mutator does"
+    try:
+        proposals = list(mutator.propose(program, n, seed))
+        if len(proposals) == n: return proposals
+        raise ValueError(f'asked for {n} proposals, it made {len(proposals)}')
+    except Exception as error:
+        failed = Applied(program, 'malformed', f'the mutator raised {one_line(error)}')
+        return [Proposal(failed)]*n
 
-def _children(parent, n, iteration, seed, mutator, domain):
-    "The log entries of one micro-batch"
-    proposals = mutator.propose(parent.program, n, seed)
-    made = len(proposals)
-    if made != n: raise ValueError(f'the mutator was asked for {n} proposals and made {made}')
-    return [_entry(iteration, parent, p, domain) for p in proposals]
+# %% ../../nbs/search/06_evolve.ipynb #438c772b
+class _Batch(NamedTuple):
+    "A micro-batch, proposed and on its way through the evaluators"
+    parent:Entry
+    proposals:list[Proposal]
+    evaluations:Pending # Of the proposals that are not their parent's text
+    sampling:float      # Seconds
+
+def _tried(parent, n, seed, mutator, domain, evaluators):
+    "Have children of a program proposed and, without waiting for it, evaluated"
+    begun = perf_counter()
+    proposals = _proposed(mutator, parent.program, n, seed)
+    sampling = perf_counter() - begun
+    changed = [p.applied.source for p in proposals if p.applied.source != parent.program]
+    return _Batch(parent, proposals, evaluators.submit(partial(evaluated, domain), changed), sampling)
+
+# %% ../../nbs/search/06_evolve.ipynb #0bed701c
+def _unchanged(iteration, parent, proposal):
+    "The log entry of a proposal that is its parent's text"
+    edit = proposal.applied
+    return Entry(id=-1, iteration=iteration, parent=parent.id, message=proposal.message, raw=proposal.raw,
+        edit=edit.status, edit_detail=edit.detail, diff='', program='', status='', detail='', fitness=0.,
+        behavior=(), fingerprint='', runnable=False, verdict='')
+
+def _measured(e:Evaluation):
+    "What the log keeps of an evaluation"
+    return {'status': e.status, 'detail': e.detail, 'fitness': float(e.fitness),
+        'behavior': tuple(float(b) for b in e.behavior), 'fingerprint': e.fingerprint}
+
+# %% ../../nbs/search/06_evolve.ipynb #1fdba424
+def _entries(batch, iteration):
+    "The log entries of a micro-batch, when its evaluations are there"
+    evaluations, entries = iter(survived(batch.evaluations.results())), []
+    for proposal in batch.proposals:
+        entry, source = _unchanged(iteration, batch.parent, proposal), proposal.applied.source
+        if source != batch.parent.program:
+            e = next(evaluations)
+            same = e.fingerprint and e.fingerprint == batch.parent.fingerprint
+            entry = replace(entry, diff=make(batch.parent.program, source), program=source,
+                runnable=e.status == 'ok' and not same, **_measured(e))
+        entries.append(entry)
+    return entries
 
 # %% ../../nbs/search/06_evolve.ipynb #42ad2b76
-def _seed_entry(domain, program):
+def _seed_entry(domain, program, workers):
     "The log entry of the seed program; `DomainError` if that does not work"
-    e = domain.evaluate(program)
+    e, = evaluate_programs(domain, [program], workers)
     if e.status != 'ok': raise DomainError(f'the seed program does not work: {e.status} {e.detail}')
     return Entry(id=0, iteration=0, parent=None, message='', raw='', edit='exact', edit_detail='', diff='',
-        program=program, status=e.status, detail='', fitness=float(e.fitness),
-        behavior=tuple(float(b) for b in e.behavior), fingerprint=e.fingerprint, runnable=True, verdict='new')
+        program=program, runnable=True, verdict='new', **{**_measured(e), 'detail': ''})
 
 # %% ../../nbs/search/06_evolve.ipynb #f708714e
-def _iteration(iteration, archive, next_id, domain, mutator, parents, children, seed, accelerator):
-    "The log entries of one iteration, added to the archive; the same in every process"
+def _spent(sampling, evaluating, waiting, workers):
+    "Means of the ranks and of the evaluators, from what the micro-batches took"
+    evaluators = workers.ranks*max(workers.evaluators.n, 1)
+    return Spent(sum(sampling)/workers.ranks, sum(evaluating)/evaluators, waiting)
+
+def _iteration(iteration, archive, next_id, domain, mutator, parents, children, seed, workers):
+    "The log entries of one iteration, added to the archive, and where its time went; for every rank the same"
     champions = archive.sample(parents, np.random.default_rng([seed, iteration, 0]))
-    def entries(batch):
-        number, (parent, n) = batch
-        return _children(champions[parent].item, n, iteration, [seed, iteration, number], mutator, domain)
-    batches = list(enumerate(micro_batches(parents, children), 1))
-    found = chain.from_iterable(distributed_map(entries, batches, accelerator))
-    return admit(archive, [replace(e, id=i) for i,e in enumerate(found, next_id)])
+    cut, tried = micro_batches(parents, children), []
+    for k in workers.share(len(cut)):
+        parent, n = champions[cut[k][0]].item, cut[k][1]
+        tried.append(_tried(parent, n, [seed, iteration, k+1], mutator, domain, workers.evaluators))
+    begun = perf_counter()
+    done = workers.gather([(_entries(b, iteration), b.sampling, b.evaluations.seconds) for b in tried])
+    entries, sampling, evaluating = zip(*done)
+    numbered = [replace(e, id=i) for i,e in enumerate(chain.from_iterable(entries), next_id)]
+    return admit(archive, numbered), _spent(sampling, evaluating, perf_counter() - begun, workers)
 
 # %% ../../nbs/search/06_evolve.ipynb #8fc8c895
-def _log_so_far(domain, program, run, accelerator):
-    "All entries of a run, the same in every process; a new run begins with the seed program"
-    shared = [list(run.entries()) if run else []]
-    if accelerator.num_processes > 1: broadcast_object_list(shared)
-    log = shared[0]
+def _log_so_far(domain, program, run, workers):
+    "All entries of a run, the same in every rank; a new run begins with the seed program"
+    log = workers.broadcast(list(run.entries()) if run else [])
     if log: return log
-    log = [_seed_entry(domain, program)]
+    log = [_seed_entry(domain, program, workers)]
     if run: run.append(log, replay(log, domain.axes), 0.)
     return log
 
+# %% ../../nbs/search/06_evolve.ipynb #fec4a1d8
+class _Warnings:
+    "Says the first failure of each kind, in the first rank"
+    def __init__(self, workers): self.known = set() if workers.is_first else {'domain', 'mutator', 'learning'}
+
+    def say(self, kind, line):
+        if kind in self.known: return
+        self.known.add(kind)
+        tqdm.write(f'{line}; the search goes on, and its log tells of others', file=sys.stderr)
+
+    def look_through(self, entries):
+        for e in entries:
+            for kind,detail in (('domain', e.detail), ('mutator', e.edit_detail)):
+                if detail.startswith(f'the {kind} raised '): self.say(kind, f'{detail} (evaluation {e.id})')
+
 # %% ../../nbs/search/06_evolve.ipynb #8c467810
-def _learn(mutator, entries):
+def _learn(mutator, entries, warnings):
     "Show a mutator an iteration, if it wants to see it"
-    if hasattr(mutator, 'learn'): mutator.learn(entries)
+    if not hasattr(mutator, 'learn'): return
+    try: mutator.learn(entries)
+    except Exception as error:
+        warnings.say('learning', f'the mutator raised {one_line(error)} where it learns')
 
 def _advance(bar, archive, n):
     "Let a progress bar tell what the archive holds after `n` more evaluations"
@@ -111,21 +169,23 @@ def evolve(
     parents:int=4,   # Niches chosen in each iteration, with repetition
     children:int=8,  # Edits of each parent
     seed:int=0,      # Another seed, another run
-    run:Run=None     # Where to log, in the main process; without one nothing is kept on disk
+    run:Run=None,    # Where to log, in the first rank; without one nothing is kept on disk
+    workers:Workers=None # Who does it; by default the ranks that are there, which evaluate themselves
 )->GridArchive:
     "Evolve a program; a `run` that has begun goes on where it ended"
-    accelerator = processes_now()
-    log = _log_so_far(domain, program, run, accelerator)
+    workers = workers or Workers()
+    warnings, log = _Warnings(workers), _log_so_far(domain, program, run, workers)
     archive, evaluations = replay(log, domain.axes), len(log)
-    for _,entries in groupby(log, key=lambda e: e.iteration): _learn(mutator, list(entries))
+    for _,entries in groupby(log, key=lambda e: e.iteration): _learn(mutator, list(entries), warnings)
     total = iterations*parents*children
-    with progress(accelerator, total=total, initial=evaluations-1, unit='evaluation') as bar:
+    with progress(workers, total=total, initial=evaluations-1, unit='evaluation') as bar:
         for iteration in range(log[-1].iteration + 1, iterations + 1):
             begun = perf_counter()
-            new = _iteration(iteration, archive, evaluations, domain, mutator,
-                parents, children, seed, accelerator)
+            new, spent = _iteration(iteration, archive, evaluations, domain, mutator,
+                parents, children, seed, workers)
             evaluations += len(new)
-            _learn(mutator, new)
-            if run: run.append(new, archive, perf_counter() - begun)
+            warnings.look_through(new)
+            _learn(mutator, new, warnings)
+            if run: run.append(new, archive, perf_counter() - begun, spent)
             _advance(bar, archive, len(new))
     return archive

@@ -6,7 +6,7 @@ Docs: https://elm-nb.github.io/elm_nb/search/run.html.md"""
 
 # %% auto #0
 __all__ = ['Entry', 'shares', 'admit', 'replay', 'whole_file', 'write_whole', 'restored', 'whole_folder', 'RunError',
-           'read_config', 'read_back', 'differences', 'Run']
+           'read_config', 'read_back', 'differences', 'Spent', 'Run']
 
 # %% ../../nbs/search/05_run.ipynb #d336b3a4
 import json, os, shutil, sqlite3
@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass, fields, is_dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from fastcore.basics import patch
 from filelock import FileLock, Timeout
@@ -189,12 +190,20 @@ def differences(
     differ = [k for k,v in here.items() if there.get(k) != v]
     return ', '.join(f'{k} is {there.get(k)!r} there and {here[k]!r} here' for k in differ)
 
+# %% ../../nbs/search/05_run.ipynb #aaccff84
+class Spent(NamedTuple):
+    "Where the seconds of an iteration went"
+    sampling:float=0.   # A mutator proposed, in the mean of the ranks
+    evaluating:float=0. # Programs were evaluated, in the mean of the evaluators
+    waiting:float=0.    # The first rank waited for evaluators and for other ranks
+
 # %% ../../nbs/search/05_run.ipynb #fe069238
 _columns = [f.name for f in fields(Entry)]
 _measures = 'evaluations', 'niches', 'qd_score', 'max_fitness', 'seconds'
+_spent = Spent._fields
 _schema = f'''
 create table if not exists evaluations ({', '.join(_columns)}, primary key (id));
-create table if not exists iterations (iteration primary key, {', '.join(_measures)});
+create table if not exists iterations (iteration primary key, {', '.join(_measures + _spent)});
 '''
 
 def _to_row(entry): return tuple(json.dumps(v) if isinstance(v, tuple) else v for v in astuple(entry))
@@ -268,6 +277,12 @@ def _prepare(self:Run, config):
             'use elm resume, or choose another --out')
 
 # %% ../../nbs/search/05_run.ipynb #e9b74568
+def _add_columns(db):
+    "Let the log of an earlier version have what was not noted then"
+    there = {column[1] for column in db.execute('pragma table_info(iterations)')}
+    for name in _spent:
+        if name not in there: db.execute(f'alter table iterations add column {name}')
+
 @patch
 def _open(self:Run, writes):
     "Open the log; `RunError` if it is damaged"
@@ -275,7 +290,9 @@ def _open(self:Run, writes):
     uri = f'{file.absolute().as_uri()}?mode={"rwc" if writes else "rw"}'
     try:
         self.db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
-        if writes: self.db.executescript(_schema)
+        if writes:
+            self.db.executescript(_schema)
+            _add_columns(self.db)
         self.db.execute('select 1 from evaluations, iterations limit 1')
     except sqlite3.DatabaseError as error:
         raise RunError(f'cannot use {file} ({error}); restore it, or start again elsewhere') from error
@@ -285,17 +302,20 @@ def _open(self:Run, writes):
 def append(self:Run,
     entries:Sequence[Entry], # Of one iteration
     archive:GridArchive,     # After them
-    seconds:float            # That the iteration took
+    seconds:float,           # That the iteration took
+    spent:Spent=Spent()      # On what
 ):
     "Write one iteration, completely or not at all"
     best = archive.best.fitness if archive.niches else 0.
     last = entries[-1]
-    measures = last.id + 1, archive.niches, archive.qd_score, best, seconds
-    places = ', '.join('?'*len(_columns))
+    measures = last.id + 1, archive.niches, archive.qd_score, best, seconds, *spent
+    names = 'iteration', *_measures, *_spent
+    places, more = (', '.join('?'*len(fields)) for fields in (_columns, names))
     with self.db:
         self.db.execute('begin immediate')
         self.db.executemany(f'insert into evaluations values ({places})', map(_to_row, entries))
-        self.db.execute('insert into iterations values (?, ?, ?, ?, ?, ?)', (last.iteration, *measures))
+        row = last.iteration, *measures
+        self.db.execute(f'insert into iterations ({", ".join(names)}) values ({more})', row)
 
 # %% ../../nbs/search/05_run.ipynb #4cc2ac99
 @patch
@@ -312,6 +332,14 @@ def entries(self:Run,
 def history(self:Run)->list[tuple]: # (evaluations, niches, QD score, max fitness, seconds) of each iteration
     "The course of the run"
     return self.db.execute(f'select {", ".join(_measures)} from iterations order by iteration').fetchall()
+
+# %% ../../nbs/search/05_run.ipynb #318a5f86
+@patch
+def spent(self:Run)->list[Spent]: # Of each iteration; without those that an earlier version wrote
+    "Where the time went"
+    try: found = self.db.execute(f'select {", ".join(_spent)} from iterations order by iteration').fetchall()
+    except sqlite3.OperationalError: return [] # it has no such columns
+    return [Spent(*row) for row in found if None not in row]
 
 # %% ../../nbs/search/05_run.ipynb #ab45bed6
 @patch
