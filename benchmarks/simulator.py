@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pymunk
 
+from elm_nb.evaluators import Evaluators
 from elm_nb.sodarace.domain import SEEDS, Sodarace
 from elm_nb.sodarace.simulator import SimConfig, placed, simulate, simulate_many, swing
 from elm_nb.sodarace.terrain import flat
@@ -69,7 +70,7 @@ def timed(clock, action):
     return clock() - start
 
 
-def measure(walker):
+def measure(walker, two):
     "Milliseconds, and how many times faster than the plain loop"
     variants = {
         'plain loop': partial(naive, walker),
@@ -79,9 +80,9 @@ def measure(walker):
     times = np.array([[timed(time.process_time, v) for v in variants.values()] for _ in range(ROUNDS)])
     many = {}
     for backend in ('pymunk', 'numba'):
-        for workers in (1, 2):
-            run = partial(simulate_many, [walker]*MANY, config=CONFIG, backend=backend, workers=workers)
-            many[f'{backend}, {workers}'] = timed(time.perf_counter, run)/MANY*1e3
+        for n,evaluators in ((1, None), (2, two)):
+            run = partial(simulate_many, [walker]*MANY, config=CONFIG, backend=backend, evaluators=evaluators)
+            many[f'{backend}, {n}'] = timed(time.perf_counter, run)/MANY*1e3
     alone = np.median(times, axis=0)*1e3
     faster = np.median(times[:, :1]/times, axis=0)
     return {
@@ -93,7 +94,8 @@ def measure(walker):
 if __name__ == '__main__':
     sodarace = Sodarace()
     walkers = {name: sodarace.walker(SEEDS[seed]).value for name, seed in WALKERS.items()}
-    for backend in ('pymunk', 'numba'): # starts the processes, compiles
-        simulate_many(list(walkers.values())*4, backend=backend, workers=2)
-    measured = {name: measure(walker) for name, walker in walkers.items()}
+    with Evaluators(2) as two:
+        for backend in ('pymunk', 'numba'): # starts the processes, compiles
+            simulate_many(list(walkers.values())*4, backend=backend, evaluators=two)
+        measured = {name: measure(walker, two) for name, walker in walkers.items()}
     OUT.write_text(json.dumps(measured, indent=1) + '\n')

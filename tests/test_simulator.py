@@ -2,9 +2,6 @@
 import gzip
 import importlib.util
 import json
-import multiprocessing
-import os
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,8 +12,9 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from elm_nb.evaluators import Evaluators
 from elm_nb.sodarace.domain import SEEDS, Sodarace
-from elm_nb.sodarace.simulator import SimConfig, _pool, rest_lengths, robust_fitness, simulate, simulate_many
+from elm_nb.sodarace.simulator import SimConfig, rest_lengths, robust_fitness, simulate, simulate_many
 from elm_nb.sodarace.terrain import TERRAINS, Terrain, bumpy, flat, from_points, inset
 from elm_nb.sodarace.terrain import left_wall, right_wall, tunnel
 from elm_nb.sodarace.walker import InvalidWalker, Muscle, Walker, WalkerCreator
@@ -109,7 +107,7 @@ def test_shapes_do_not_earn_by_falling_over(backend):
         near = np.linalg.norm(xy[:, None] - xy, axis=2).argsort(axis=1)[:, 1:4]
         links = sorted({(min(i, j), max(i, j)) for i in range(n) for j in near[i].tolist()})
         shapes.append(Walker(xy.tolist(), links))
-    distances = np.abs([r.distance for r in simulate_many(shapes, backend=backend, workers=2)])
+    distances = np.abs([r.distance for r in simulate_many(shapes, backend=backend)])
     assert np.quantile(distances, 0.99) < 0.1 and distances.max() < 2
 
 
@@ -140,7 +138,8 @@ def test_same_bits_in_every_process_and_order(backend):
     for terrain in (flat(), bumpy()):
         distances = [r.distance for r in simulate_many(population, terrain, TWO_SECONDS, backend=backend)]
         others = [population[i] for i in order]
-        shuffled = simulate_many(others, terrain, TWO_SECONDS, backend=backend, workers=2)
+        with Evaluators(2) as two:
+            shuffled = simulate_many(others, terrain, TWO_SECONDS, backend=backend, evaluators=two)
         assert [r.distance for r in shuffled] == [distances[i] for i in order]
 
 
@@ -341,33 +340,13 @@ def test_terrain_errors():
 
 
 def test_many_errors():
-    with pytest.raises(ValueError, match='workers must be at least 1'): simulate_many([], workers=0)
-    assert simulate_many([], workers=2) == []
+    assert simulate_many([]) == []
     wide = Walker(((-40., 0.), (40., 0.)), (Muscle(0, 1),))
-    for workers in (1, 2):
-        with pytest.raises(InvalidWalker, match='walker 4: .*wide'):
-            simulate_many([*random_walkers(4), wide], tunnel(), workers=workers)
+    with Evaluators(2) as two:
+        for evaluators in (None, two):
+            with pytest.raises(InvalidWalker, match='walker 4: .*wide'):
+                simulate_many([*random_walkers(4), wide], tunnel(), evaluators=evaluators)
     with pytest.raises(ValueError, match='starts must be'): robust_fitness(random_walkers(1)[0], starts=0)
-
-
-def test_a_worker_that_dies_is_reported_and_replaced():
-    population = random_walkers(4)
-    expected = [r.distance for r in simulate_many(population, config=TWO_SECONDS)]
-    simulate_many(population, config=TWO_SECONDS, workers=2)
-    os.kill(next(iter(_pool(2)._processes)), signal.SIGKILL)
-    with pytest.raises(RuntimeError, match='call it again'):
-        for _ in range(20): simulate_many(population*10, workers=2)
-    assert [r.distance for r in simulate_many(population, config=TWO_SECONDS, workers=2)] == expected
-
-
-def test_the_workers_end_with_a_process_that_was_forked():
-    "Such a process joins its children at its end, before the standard library would have told them to go"
-    simulate_many(random_walkers(4), workers=2) # these workers are not the child's
-    fork = multiprocessing.get_context('fork')
-    process = fork.Process(target=simulate_many, args=(random_walkers(4),), kwargs={'workers': 2})
-    process.start()
-    process.join(60)
-    assert process.exitcode == 0, 'it hangs'
 
 
 def test_the_default_path_is_the_plain_loop():

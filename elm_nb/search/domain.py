@@ -9,7 +9,7 @@ __all__ = ['Evaluation', 'Domain', 'one_line', 'evaluated', 'survived', 'evaluat
            'find_domain', 'seed_program']
 
 # %% ../../nbs/search/01_domain.ipynb #27aa314e
-import copyreg, html, importlib, math
+import html, importlib, math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from typing import Protocol, get_args
 
 from .. import ElmError
 from ..evaluators import EvaluatorError
-from .sandbox import Sandbox, Status
+from .sandbox import Status
 
 # %% ../../nbs/search/01_domain.ipynb #ef793eac
 @dataclass(frozen=True)
@@ -70,11 +70,6 @@ def evaluated(
         _check_answer(found, domain)
     except (Exception, SystemExit) as error: return _failed(error)
     return found
-
-# %% ../../nbs/search/01_domain.ipynb #a9a8c5d8
-def _elsewhere(sandbox): return copyreg.__newobj__, (Sandbox,), {**vars(sandbox), 'pool': None}
-
-if '__reduce__' not in vars(Sandbox): copyreg.pickle(Sandbox, _elsewhere) # without its worker process
 
 # %% ../../nbs/search/01_domain.ipynb #7c8b9d3c
 def survived(

@@ -9,20 +9,17 @@ __all__ = ['BACKEND', 'SimConfig', 'swing', 'placed', 'rest_lengths', 'Rollout',
            'perturbed', 'robust_fitness']
 
 # %% ../../nbs/sodarace/02_simulator.ipynb #d066eb7f
-import math, os
+import math
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import astuple, dataclass, fields, replace
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from importlib.util import find_spec
-from multiprocessing import get_context
-from multiprocessing.util import Finalize
 
 import numpy as np
 import pymunk
 from pymunk._chipmunk_cffi import lib
 
+from ..evaluators import EvaluatorError, Evaluators
 from .terrain import flat, inset, Terrain, turn
 from .walker import InvalidWalker, Walker
 
@@ -314,18 +311,6 @@ def simulate(
     _check_inside(_every(positions, look//step), terrain, config)
     return Rollout(_every(positions, every//step), fps, settled*config.dt)
 
-# %% ../../nbs/sodarace/02_simulator.ipynb #ae6dedfb
-@cache
-def _pool(workers):
-    pool = ProcessPoolExecutor(workers, get_context('spawn'))
-    # A process that multiprocessing forked joins its children at its end;
-    # this tells them to go before that, and before their queue is closed.
-    Finalize(None, pool.shutdown, exitpriority=100)
-    return pool
-
-# a forked process must not use the workers of its parent
-if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=_pool.cache_clear)
-
 # %% ../../nbs/sodarace/02_simulator.ipynb #a7cc157a
 def _simulate_numbered(numbered, **options):
     number, walker = numbered
@@ -339,19 +324,14 @@ def simulate_many(
     config:SimConfig=SimConfig(),
     fps:float=0, # As for `simulate`
     backend:str=BACKEND, # As for `simulate`
-    workers:int=1 # Processes; a script that asks for more than 1 needs `if __name__ == '__main__':`
+    evaluators:Evaluators=None # By default, this process does it itself
 )->list[Rollout]: # In the order of the walkers
-    "Simulate many walkers; the results do not depend on `workers`"
-    if workers < 1: raise ValueError(f'workers must be at least 1, got {workers}')
-    numbered = list(enumerate(walkers))
+    "Simulate many walkers, the same by any number of evaluators; `InvalidWalker` if one has no place there"
     one = partial(_simulate_numbered, terrain=terrain, config=config, fps=fps, backend=backend)
-    if workers == 1: return list(map(one, numbered))
-    share = math.ceil(len(numbered)/(8*workers)) or 1
-    try: return list(_pool(workers).map(one, numbered, chunksize=share))
-    except BrokenProcessPool as error:
-        _pool.cache_clear()
-        raise RuntimeError('a worker of simulate_many died; '
-            'call it again, with fewer workers if memory is short') from error
+    found = (evaluators or Evaluators()).map(one, list(enumerate(walkers)))
+    for rollout in found:
+        if isinstance(rollout, EvaluatorError): raise rollout
+    return found
 
 # %% ../../nbs/sodarace/02_simulator.ipynb #9041c77e
 def perturbed(
