@@ -54,7 +54,8 @@ def _page(folder):
         if 'domain' not in run.config:
             raise RunError(f'{folder} names no domain, so it was not made by elm evolve; '
                 'use elm_nb.report.run_report from Python')
-        return run_report(run, find_domain(run.config['domain']))
+        options = run.config.get('options', {})
+        return run_report(run, find_domain(run.config['domain'], **options))
 
 # %% ../nbs/07_cli.ipynb #838d43a3
 def _write_page(folder):
@@ -67,6 +68,9 @@ def _write_page(folder):
 @call_parse
 def elm_evolve(
     domain:str='sodarace',       # What to evolve: sodarace, or package.module:name for a domain of your own
+    terrain:str='',              # Of sodarace: flat, left_wall, right_wall, bumpy or tunnel
+    backend:str='',              # Of sodarace: pymunk, or numba, the default where it is installed
+    starts:int=0,                # Of sodarace: fitness is the median of so many starts, 1 by default
     seed_program:str='square',   # To start from: square, radial, cppn_fixed or cppn_mutable for sodarace
     mutator:str='diff',          # What proposes edits: diff (a language model) or genetic (of syntax trees)
     iterations:int=16,           # Iterations, of each round if there are several
@@ -88,7 +92,8 @@ def elm_evolve(
 ):
     "Evolve programs, and log every evaluation in a folder"
     given = locals()
-    asked = {f.name: given[f.name] for f in fields(EvolveConfig)}
+    asked = {f.name: given[f.name] for f in fields(EvolveConfig) if f.name in given}
+    asked['options'] = {name: given[name] for name in ('terrain', 'backend', 'starts') if given[name]}
     with _guarded(out):
         if rounds == 1: start(EvolveConfig(**asked), out, processes, evaluators)
         else: start_rounds(RoundsConfig(**asked, rounds=rounds), out, processes, evaluators)

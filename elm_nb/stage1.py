@@ -13,7 +13,7 @@ __all__ = ['PIPELINE_MODEL', 'EvolveConfig', 'make_mutator', 'recorded', 'is_pip
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -47,6 +47,7 @@ class EvolveConfig:
     adaptive:bool=False         # The diff mutator learns how often to use each, see `AdaptiveMessages`
     bf16:bool=False             # The diff mutator computes in bf16 on a CPU, too; some are much faster at it
     numbers_only:bool=False     # The genetic mutator changes numbers only
+    options:dict=field(default_factory=dict) # Of the domain, see `find_domain`
 
     def __post_init__(self): _check(self)
 
@@ -150,7 +151,7 @@ def run_evolution(
     mutator:Mutator=None # The one that the configuration names, if it is there already
 ):
     "Evolve as a configuration says, in the processes that are there"
-    domain = find_domain(config.domain)
+    domain = find_domain(config.domain, **config.options)
     located = replace(config, model=model_of(config, folder))
     mutator = mutator or make_mutator(located, domain, workers.device)
     program = seed_program(domain, config.seed_program)
@@ -170,7 +171,7 @@ def start(
     batches = len(micro_batches(config.parents, config.children))
     processes = count_processes(processes, batches if config.mutator == 'diff' else 1)
     evaluators = count_evaluators(evaluators, processes)
-    domain = find_domain(config.domain)
+    domain = find_domain(config.domain, **config.options)
     seed_program(domain, config.seed_program)
     _examples(config, domain)
     if config.mutator == 'diff': find_model(model_of(config, folder))
@@ -189,7 +190,7 @@ def extended(
     if n is None: return config
     whole = pipeline_of(folder)
     if whole: raise RunError(f'{folder} is a part of the pipeline {whole}, which says how many {what} it has')
-    if is_first_process(): Run(folder, recorded(config, find_domain(config.domain))).extend(n, what)
+    if is_first_process(): Run(folder, recorded(config, find_domain(config.domain, **config.options))).extend(n, what)
     return replace(config, **{what: n})
 
 # %% ../nbs/04_stage1.ipynb #172d8b44
@@ -239,7 +240,7 @@ def run_rounds(
     folder:str # Of the run
 ):
     "Evolve and learn in turns, in the processes that are there; they must see the same files"
-    domain, model = find_domain(config.domain), config.model
+    domain, model = find_domain(config.domain, **config.options), config.model
     program = seed_program(domain, config.seed_program)
     with Run(folder, recorded(config, domain)) if workers.is_first else nullcontext() as run:
         for k in range(config.rounds):

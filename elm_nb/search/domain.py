@@ -102,24 +102,27 @@ class DomainError(ElmError): "There is no such domain or seed program"
 
 _known = {'sodarace': 'elm_nb.sodarace.domain:Sodarace'}
 
-def _load(place, name):
-    "What stands at `package.module:name`; of a class, an instance"
+def _load(place, name, options):
+    "What stands at `package.module:name`; of a class, an instance made with options"
     module, _, attribute = place.partition(':')
     if not attribute:
         raise DomainError(f'unknown domain {name!r}; '
             'use sodarace, or package.module:name for a domain of your own')
     try:
         found = getattr(importlib.import_module(module), attribute)
-        return found() if isinstance(found, type) else found
+        if isinstance(found, type): return found(**options)
+        if options: raise TypeError(f'it takes no {", ".join(options)}, since it is no class')
+        return found
     except Exception as error:
         raise DomainError(f'cannot load the domain {name!r}: {type(error).__name__}: {error}') from error
 
 # %% ../../nbs/search/01_domain.ipynb #a0535a5b
 def find_domain(
-    name:str # 'sodarace' or 'package.module:name'
+    name:str, # 'sodarace' or 'package.module:name'
+    **options # Of a domain that is a class, such as `terrain` of Sodarace
 )->Domain:
     "The domain that a name stands for"
-    domain = _load(_known.get(name, name), name)
+    domain = _load(_known.get(name, name), name, options)
     missing = [a for a in ('seeds', 'axes', 'messages', 'evaluate') if not hasattr(domain, a)]
     if missing: raise DomainError(f'{name!r} is no domain; it lacks {", ".join(missing)}')
     return domain

@@ -167,7 +167,7 @@ def _built(kind, found, folder):
     "A dataclass from what JSON made of it"
     if not is_dataclass(kind): return tuple(found) if isinstance(found, list) else found # JSON has no tuples
     types = {f.name: f.type for f in fields(kind)}
-    if set(found) != set(types):
+    if not set(found) <= set(types):
         raise RunError(f'{folder}/config.json was not written by this version of elm; '
             'go on from Python, or start again elsewhere')
     return kind(**{name: _built(types[name], value, folder) for name,value in found.items()})
@@ -187,8 +187,13 @@ def differences(
     here:Mapping # Only its names are compared
 )->str: # Empty if there are none
     "In what two configurations differ, for a message"
-    differ = [k for k,v in here.items() if there.get(k) != v]
-    return ', '.join(f'{k} is {there.get(k)!r} there and {here[k]!r} here' for k in differ)
+    differ = []
+    for name,new in here.items():
+        old = there.get(name)
+        if old == new or (old is None and not new): continue # what is not there was not asked for
+        if isinstance(new, Mapping): differ.append(differences(old or {}, new))
+        else: differ.append(f'{name} is {old!r} there and {new!r} here')
+    return ', '.join(filter(None, differ))
 
 # %% ../../nbs/search/05_run.ipynb #aaccff84
 class Spent(NamedTuple):

@@ -259,32 +259,25 @@ def _steps_a_frame(fps, steps, config):
 
 # %% ../../nbs/sodarace/02_simulator.ipynb #c25fab66
 @lru_cache(64)
-def _moved(terrain, depth):
-    "The lines of a terrain, moved into the solid"
-    return [inset(line, depth) for line in terrain.lines]
+def _middle(terrain, ground_radius):
+    "The middle lines of a terrain, in the solid"
+    return [inset(line, ground_radius) for line in terrain.lines]
 
 def _below(ground, x, y):
     "Which points are below the ground? At a wall, its lower side counts"
     xs, ys = ground.T
     return (y < np.interp(x, xs, ys)) & (y < np.interp(-x, -xs[::-1], ys[::-1]))
 
-def _sunk(positions, terrain, depth):
-    "Which points are in the solid by more than `depth`? One for each joint of each frame"
-    x, y = positions[...,0], positions[...,1]
-    ground, *others = _moved(terrain, depth)
-    sunk = _below(ground, x, y)
-    for line in others: sunk |= turn(line, x, y) < 0
-    return sunk
-
 # %% ../../nbs/sodarace/02_simulator.ipynb #d360bc77
 def _check_inside(positions, terrain, config):
     "`InvalidWalker` if a joint passed through the ground or its ends in one of the frames"
     if not np.isfinite(positions).all(): raise InvalidWalker('the simulation did not stay finite')
-    sunk = _sunk(positions, terrain, config.ground_radius)
-    sunk[-1] |= _sunk(positions[-1], terrain, config.joint_radius)
+    ground, *others = _middle(terrain, config.ground_radius)
+    x, y = positions[...,0], positions[...,1]
+    sunk = _below(ground, x, y)
+    for line in others: sunk |= turn(line, x, y) < 0
     if sunk.any(): raise InvalidWalker(f'joint {sunk.any(axis=0).argmax()} sank into the ground')
-    first, *_, last = terrain.lines[0]
-    ended = (positions[...,0] < first[0]) | (positions[...,0] > last[0])
+    ended = (x < ground[0,0]) | (x > ground[-1,0])
     if ended.any(): raise InvalidWalker(f'joint {ended.any(axis=0).argmax()} left the terrain')
 
 # %% ../../nbs/sodarace/02_simulator.ipynb #fc090b14
