@@ -25,7 +25,7 @@ from .domain import Domain, DomainError, evaluate_programs, evaluated, Evaluatio
 from .domain import one_line, survived
 from .edit import Applied, make, Proposal
 from .map_elites import GridArchive
-from .run import admit, Entry, replay, Run, Spent
+from .run import admit, Entry, Run, Spent
 
 # %% ../../nbs/search/06_evolve.ipynb #3a32aec9
 class Mutator(Protocol):
@@ -123,13 +123,17 @@ def _iteration(iteration, archive, next_id, domain, mutator, parents, children, 
     return admit(archive, numbered), _spent(sampling, evaluating, perf_counter() - begun, workers)
 
 # %% ../../nbs/search/06_evolve.ipynb #8fc8c895
-def _log_so_far(domain, program, run, workers):
-    "All entries of a run, the same in every rank; a new run begins with the seed program"
-    log = workers.broadcast(list(run.entries()) if run else [])
-    if log: return log
-    log = [_seed_entry(domain, program, workers)]
-    if run: run.append(log, replay(log, domain.axes), 0.)
-    return log
+def _iterations_so_far(run, workers):
+    "The iterations of a log, one after the other, for every rank the same"
+    by_iteration = groupby(run.entries() if run else (), key=lambda e: e.iteration)
+    logged = (list(entries) for _,entries in by_iteration)
+    while entries := workers.broadcast(next(logged, None)): yield entries
+
+def _begin(archive, domain, program, run, workers):
+    "Evaluate the seed program, the only one of its iteration"
+    entries = admit(archive, [_seed_entry(domain, program, workers)])
+    if run: run.append(entries, archive, 0.)
+    return entries
 
 # %% ../../nbs/search/06_evolve.ipynb #fec4a1d8
 class _Warnings:
@@ -174,12 +178,17 @@ def evolve(
 )->GridArchive:
     "Evolve a program; a `run` that has begun goes on where it ended"
     workers = workers or Workers()
-    warnings, log = _Warnings(workers), _log_so_far(domain, program, run, workers)
-    archive, evaluations = replay(log, domain.axes), len(log)
-    for _,entries in groupby(log, key=lambda e: e.iteration): _learn(mutator, list(entries), warnings)
+    warnings, archive, last = _Warnings(workers), GridArchive(domain.axes), None
+    for entries in _iterations_so_far(run, workers):
+        last = admit(archive, entries)[-1]
+        _learn(mutator, entries, warnings)
+    if last is None:
+        last, = entries = _begin(archive, domain, program, run, workers)
+        _learn(mutator, entries, warnings)
+    evaluations = last.id + 1
     total = iterations*parents*children
     with progress(workers, total=total, initial=evaluations-1, unit='evaluation') as bar:
-        for iteration in range(log[-1].iteration + 1, iterations + 1):
+        for iteration in range(last.iteration + 1, iterations + 1):
             begun = perf_counter()
             new, spent = _iteration(iteration, archive, evaluations, domain, mutator,
                 parents, children, seed, workers)

@@ -9,10 +9,10 @@ __all__ = ['Entry', 'shares', 'admit', 'replay', 'whole_file', 'write_whole', 'r
            'read_config', 'read_back', 'differences', 'Spent', 'Run']
 
 # %% ../../nbs/search/05_run.ipynb #d336b3a4
-import json, os, shutil, sqlite3
+import json, os, shutil, sqlite3, zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import astuple, dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -190,7 +190,7 @@ def differences(
     differ = []
     for name,new in here.items():
         old = there.get(name)
-        if old == new or (old is None and not new): continue # what is not there was not asked for
+        if old == new or (None in (old, new) and not (old or new)): continue # nothing is like not there
         if isinstance(new, Mapping): differ.append(differences(old or {}, new))
         else: differ.append(f'{name} is {old!r} there and {new!r} here')
     return ', '.join(filter(None, differ))
@@ -211,10 +211,28 @@ create table if not exists evaluations ({', '.join(_columns)}, primary key (id))
 create table if not exists iterations (iteration primary key, {', '.join(_measures + _spent)});
 '''
 
-def _to_row(entry): return tuple(json.dumps(v) if isinstance(v, tuple) else v for v in astuple(entry))
+# %% ../../nbs/search/05_run.ipynb #0a1b2c32
+_packed_columns = 'raw', 'diff', 'program'
 
-def _to_entry(row):
+def _pack(text, seed:bytes):
+    packer = zlib.compressobj(zdict=seed)
+    return packer.compress(text.encode()) + packer.flush()
+
+def _unpack(data, seed:bytes):
+    if isinstance(data, str): return data # of the seed program, or of an earlier version
+    return zlib.decompressobj(zdict=seed).decompress(data).decode()
+
+# %% ../../nbs/search/05_run.ipynb #0a1b2c35
+def _to_row(entry, seed):
+    "An entry for the log; behaviors as JSON, texts packed but for those of the seed program"
+    values = {name: getattr(entry, name) for name in _columns}
+    values['behavior'] = json.dumps(entry.behavior)
+    if entry.id: values |= {name: _pack(values[name], seed) for name in _packed_columns}
+    return tuple(values.values())
+
+def _to_entry(row, seed):
     values = dict(zip(_columns, row))
+    values |= {name: _unpack(values[name], seed) for name in _packed_columns}
     values['behavior'] = tuple(json.loads(values['behavior']))
     values['runnable'] = bool(values['runnable'])
     return Entry(**values)
@@ -226,7 +244,7 @@ class Run:
         folder, # Of the run; made if it is missing and `config` is given
         config:Mapping=None # What is asked for, the same as at first if the run has begun; None only reads
     ):
-        self.folder, self.lock, self.db = Path(folder), None, None
+        self.folder, self.lock, self.db, self.seed = Path(folder), None, None, None
         try:
             if config is not None:
                 self._prepare(json.loads(json.dumps(dict(config)))) # as it will be read back
@@ -304,6 +322,14 @@ def _open(self:Run, writes):
 
 # %% ../../nbs/search/05_run.ipynb #c096b153
 @patch
+def _seed(self:Run):
+    "The seed program, with which texts are packed"
+    if self.seed is None:
+        found = self.db.execute('select program from evaluations where id = 0').fetchone()
+        self.seed = found[0].encode() if found else b''
+    return self.seed
+
+@patch
 def append(self:Run,
     entries:Sequence[Entry], # Of one iteration
     archive:GridArchive,     # After them
@@ -318,7 +344,9 @@ def append(self:Run,
     places, more = (', '.join('?'*len(fields)) for fields in (_columns, names))
     with self.db:
         self.db.execute('begin immediate')
-        self.db.executemany(f'insert into evaluations values ({places})', map(_to_row, entries))
+        if not entries[0].id: self.seed = entries[0].program.encode()
+        rows = [_to_row(entry, self._seed()) for entry in entries]
+        self.db.executemany(f'insert into evaluations values ({places})', rows)
         row = last.iteration, *measures
         self.db.execute(f'insert into iterations ({", ".join(names)}) values ({more})', row)
 
@@ -330,7 +358,7 @@ def entries(self:Run,
 )->Iterator[Entry]: # In the order of their `id`
     "Read the log"
     query = f'select * from evaluations where {where} order by id'
-    for row in self.db.execute(query, parameters): yield _to_entry(row)
+    for row in self.db.execute(query, parameters): yield _to_entry(row, self._seed())
 
 # %% ../../nbs/search/05_run.ipynb #53f5c536
 @patch
