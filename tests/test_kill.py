@@ -2,6 +2,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 from multiprocessing import get_context
 
 import numpy as np
@@ -33,16 +34,21 @@ def rows(folder):
     with Run(folder) as run: return list(run.entries())
 
 
+def timed(f, *arguments):
+    begun = time.perf_counter()
+    f(*arguments)
+    return time.perf_counter() - begun
+
+
 def kill_and_resume(config, tmp_path, kills, processes=1):
     "Run once in peace and once with `kills` SIGKILLs at random moments, and compare"
     finish(config, tmp_path/'whole')
-    begun = time.perf_counter()
-    finish(config, tmp_path/'whole-again', processes)
-    seconds = time.perf_counter() - begun
+    startup = timed(finish, replace(config, iterations=1), tmp_path/'short', processes)
+    seconds = timed(finish, config, tmp_path/'whole-again', processes)
     rng, killed, seen = np.random.default_rng(), 0, []
     while killed < kills:
         process = begin(config, tmp_path/'killed', processes)
-        process.join(rng.uniform(0, max(1.2, 3*seconds/kills)))
+        process.join(rng.uniform(0, startup + 3*seconds/kills))
         if process.exitcode is None:
             os.kill(process.pid, signal.SIGKILL)
             killed += 1
