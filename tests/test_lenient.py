@@ -1,6 +1,10 @@
 "Programs as evolution writes them, with habits of many kinds: each builds the walker that it means"
+import json
+
 import pytest
+from elm_nb.search.run import RunError
 from elm_nb.sodarace.domain import Sodarace
+from elm_nb.stage1 import EvolveConfig, resume, start
 
 HEAD = 'def make_walker():\n    wc = walker_creator()\n'
 TAIL = '    return wc.get_walker()\n'
@@ -165,3 +169,22 @@ def test_the_largest_walker_has_a_place_of_its_own(sodarace):
     archive = GridArchive(sodarace.axes)
     archive.add([found.fitness], [found.behavior], [program])
     assert (archive.clipped, list(archive.champions)) == (0, [12**3 - 1])
+
+def test_a_run_of_the_former_world_is_refused_by_its_rules(tmp_path):
+    start(EvolveConfig(mutator='genetic', iterations=1), tmp_path/'run', 1, 0)
+    file = tmp_path/'run/config.json'
+    there = json.loads(file.read_text())
+    del there['options'], there['settings']['rules'] # as they were not noted then
+    there['settings']['starts'] = 0
+    file.write_text(json.dumps(there))
+    message = 'starts is 0 there and 1 here.*largest walker is None there and 24.0 here'
+    with pytest.raises(RunError, match=message): resume(tmp_path/'run', 2, 1, 0)
+
+def test_options_of_a_domain_stand_in_the_run(tmp_path):
+    asked = EvolveConfig(mutator='genetic', iterations=1, options={'terrain': 'bumpy', 'starts': 3})
+    start(asked, tmp_path/'run', 1, 0)
+    settings = json.loads((tmp_path/'run/config.json').read_text())['settings']
+    assert settings['terrain'].startswith('bumpy') and settings['starts'] == 3
+    resume(tmp_path/'run', 2, 1, 0)
+    with pytest.raises(RunError, match='starts is 3 there and 1 here'):
+        start(EvolveConfig(mutator='genetic', iterations=2), tmp_path/'run', 1, 0)
