@@ -50,7 +50,7 @@ def python(version, *arguments):
 def evolved(version, name):
     "Evaluations a second in the loop, and of the whole command"
     with TemporaryDirectory() as folder:
-        command = ['evolve', '--mutator', 'genetic', '--seed_program', name]
+        command = ['evolve', '--mutator', 'genetic', '--seed-program', name]
         command += ['--iterations', str(ITERATIONS), '--out', f'{folder}/run']
         begun = perf_counter()
         python(version, '-c', 'from elm_nb.cli import main; main()', *command)
