@@ -114,8 +114,8 @@ def _note_break(self:Evaluators):
 @patch
 def _send(self:Evaluators, function:bytes, items):
     "Hand a chunk to the pool; gives the pool and the future answers"
-    pool = self._started()
-    try: return pool, pool.schedule(_chunk, (function, pickle.dumps(items)))
+    pool, packed = self._started(), pickle.dumps(items)
+    try: return pool, pool.schedule(_chunk, (function, packed))
     except RuntimeError: self._note_break()
     return self._send(function, items)
 
@@ -145,7 +145,8 @@ def _tell(error, n):
     known = -(error.exitcode or 0) in set(signal.Signals)
     how = f'by {signal.Signals(-error.exitcode).name}' if known else f'with exit code {error.exitcode}'
     what = 'its item is' if n == 1 else f'its {n} items are'
-    tqdm.write(f'evaluator {error.pid} was ended {how}; {what} done again', file=sys.stderr)
+    which = 'an evaluator' if error.pid is None else f'evaluator {error.pid}'
+    tqdm.write(f'{which} was ended {how}; {what} done again', file=sys.stderr)
 
 # %% ../nbs/00_evaluators.ipynb #07a9b145
 @patch
@@ -189,9 +190,11 @@ def _received(self:Evaluators, pool, future):
     "Wait for the answers to a chunk; `EvaluatorError` if it could not be unpacked there, or here"
     while True:
         try: return pickle.loads(future.result(timeout=1))
-        except TimeoutError: _check(pool, future)
         except (ProcessExpired, BrokenProcessPool): raise
         except Exception as error:
+            if isinstance(error, TimeoutError) and not future.done():
+                _check(pool, future)
+                continue
             said = f'an evaluator cannot do this ({type(error).__name__}: {error})'
             raise EvaluatorError(f'{said}; what it is given and what it gives must be found in modules, '
                 'not in a notebook; or ask for 0 evaluators') from error

@@ -119,6 +119,7 @@ def _load(place, name, options):
 # %% ../../nbs/search/01_domain.ipynb #a0535a5b
 def find_domain(
     name:str, # 'sodarace' or 'package.module:name'
+    /,
     **options # Of a domain that is a class, such as `terrain` of Sodarace
 )->Domain:
     "The domain that a name stands for"

@@ -182,6 +182,7 @@ def evolve(
     for entries in _iterations_so_far(run, workers):
         last = admit(archive, entries)[-1]
         _learn(mutator, entries, warnings)
+    if last: workers.evaluators.after = 0. # what stopped this run may have been a program
     if last is None:
         last, = entries = _begin(archive, domain, program, run, workers)
         _learn(mutator, entries, warnings)

@@ -163,11 +163,13 @@ def read_config(
     return config
 
 # %% ../../nbs/search/05_run.ipynb #0d75a673
+_LATER = {'options', 'backend', 'starts'} # what configurations did not have at first
+
 def _built(kind, found, folder):
     "A dataclass from what JSON made of it"
     if not is_dataclass(kind): return tuple(found) if isinstance(found, list) else found # JSON has no tuples
     types = {f.name: f.type for f in fields(kind)}
-    if not set(found) <= set(types):
+    if not set(types) - _LATER <= set(found) <= set(types):
         raise RunError(f'{folder}/config.json was not written by this version of elm; '
             'go on from Python, or start again elsewhere')
     return kind(**{name: _built(types[name], value, folder) for name,value in found.items()})
@@ -191,7 +193,8 @@ def differences(
     for name,new in here.items():
         old = there.get(name)
         if old == new or (None in (old, new) and not (old or new)): continue # nothing is like not there
-        if isinstance(new, Mapping): differ.append(differences(old or {}, new))
+        if isinstance(new, Mapping) and isinstance(old, Mapping | None):
+            differ.append(differences(old or {}, {**dict.fromkeys(old or {}), **new}))
         else: differ.append(f'{name} is {old!r} there and {new!r} here')
     return ', '.join(filter(None, differ))
 
@@ -214,6 +217,10 @@ create table if not exists iterations (iteration primary key, {', '.join(_measur
 # %% ../../nbs/search/05_run.ipynb #0a1b2c32
 _packed_columns = 'raw', 'diff', 'program'
 
+def _writable(text):
+    "A text without what UTF-8 has no bytes for, as in the name of a file that cannot be read"
+    return text.encode('utf-8', 'replace').decode()
+
 def _pack(text, seed:bytes):
     packer = zlib.compressobj(zdict=seed)
     return packer.compress(text.encode()) + packer.flush()
@@ -224,10 +231,11 @@ def _unpack(data, seed:bytes):
 
 # %% ../../nbs/search/05_run.ipynb #0a1b2c35
 def _to_row(entry, seed):
-    "An entry for the log; behaviors as JSON, texts packed but for those of the seed program"
+    "An entry for the log; behaviors as JSON, texts packed, but for empty ones and those of the seed program"
     values = {name: getattr(entry, name) for name in _columns}
     values['behavior'] = json.dumps(entry.behavior)
-    if entry.id: values |= {name: _pack(values[name], seed) for name in _packed_columns}
+    values = {name: _writable(v) if isinstance(v, str) else v for name,v in values.items()}
+    if entry.id: values |= {name: _pack(values[name], seed) for name in _packed_columns if values[name]}
     return tuple(values.values())
 
 def _to_entry(row, seed):
@@ -353,7 +361,7 @@ def append(self:Run,
 # %% ../../nbs/search/05_run.ipynb #4cc2ac99
 @patch
 def entries(self:Run,
-    where:str='1', # Condition in SQL, for example "verdict = 'new'"
+    where:str='1', # Condition in SQL, for example "verdict = 'new'"; raw, diff and program are packed there
     parameters:Sequence=() # Of the condition
 )->Iterator[Entry]: # In the order of their `id`
     "Read the log"

@@ -199,7 +199,8 @@ class Sodarace:
     def __post_init__(self):
         if isinstance(self.terrain, str): self.terrain = _terrain_called(self.terrain)
         check_backend(self.backend)
-        if self.starts < 1: raise ValueError(f'starts must be at least 1, got {self.starts}')
+        if not isinstance(self.starts, int) or self.starts < 1:
+            raise ValueError(f'starts must be a whole number of at least 1, got {self.starts}')
 
     @property
     def settings(self)->dict: # For JSON
@@ -226,7 +227,8 @@ def evaluate(self:Sodarace,
     try: distance = robust_fitness(walker, self.terrain, self.config, self.starts, self.backend)
     except InvalidWalker as error: return Evaluation('invalid_result', detail=str(error))
     fingerprint = hashlib.sha256(repr((walker.joints, walker.muscles)).encode()).hexdigest()[:16]
-    return Evaluation('ok', distance, (walker.height, walker.width, walker.mass), fingerprint)
+    size = min(walker.height, MAX_SIZE), min(walker.width, MAX_SIZE) # but for rounding
+    return Evaluation('ok', distance, (*size, walker.mass), fingerprint)
 
 # %% ../../nbs/sodarace/06_domain.ipynb #0ea4811e
 @patch

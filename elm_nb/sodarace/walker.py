@@ -257,6 +257,6 @@ def check_walker(
     walker = Walker(joints, muscles, _counts(data.get('ignored'), len(all_joints) - len(joints)))
     _require(walker.mass >= 3, f'a walker has at least 3 joints that hang together, this one {walker.mass}')
     _require(any(m.amplitude for m in walker.muscles), 'no muscle swings')
-    _require(max(walker.height, walker.width) <= MAX_SIZE,
+    _require(max(walker.height, walker.width) <= MAX_SIZE + 1e-9, # of rounding
         f'too large for the map: {walker.height:g} high and {walker.width:g} wide, at most {MAX_SIZE:g}')
     return walker
