@@ -190,7 +190,8 @@ def extended(
     if n is None: return config
     whole = pipeline_of(folder)
     if whole: raise RunError(f'{folder} is a part of the pipeline {whole}, which says how many {what} it has')
-    if is_first_process(): Run(folder, recorded(config, find_domain(config.domain, **config.options))).extend(n, what)
+    domain = find_domain(config.domain, **config.options)
+    if is_first_process(): Run(folder, recorded(config, domain)).extend(n, what)
     return replace(config, **{what: n})
 
 # %% ../nbs/04_stage1.ipynb #172d8b44

@@ -178,7 +178,7 @@ def make_walker():
             wc.add_muscle(j, i, False, 9.0, 1.0)
     return wc.get_walker()'''
 
-PROGRAMS['hundreds of joints'] = 64, 63, 63, '''
+PROGRAMS['hundreds of joints'] = 48, 47, 47, '''
 def make_walker():
     wc = walker_creator()
     joints = [wc.add_joint(k * 0.2, 0) for k in range(300)]
@@ -242,7 +242,7 @@ def make_walker():
         x += 1.5
         if int(x) % 4 == 3: continue
         if x > 15: break
-        joints.append(wc.add_joint(x, -x if len(joints) & 1 else x))
+        joints.append(wc.add_joint(x, -x/2 if len(joints) & 1 else x/2))
     else:
         joints = None
     k = 0
@@ -279,7 +279,7 @@ def make_walker():
     wc = walker_creator()
     joints = [wc.add_joint(k * 3, k % 2) for k in range(3)]
     try:
-        joints.append(wc.add_joint(500, 0))
+        joints.append(wc.add_joint(None, 0))
     except Exception:
         joints.append(None)
     for k in range(4):
@@ -328,9 +328,9 @@ def branch(wc, parent, x, y, depth):
         return 1
     leaves = 0
     for side in (-1, 1):
-        child = wc.add_joint(x + side * 2 ** depth, y + 3)
+        child = wc.add_joint(x + side * 1.5 ** depth, y + 3)
         wc.add_muscle(parent, child, depth > 1, 5.0, side)
-        leaves += branch(wc, child, x + side * 2 ** depth, y + 3, depth - 1)
+        leaves += branch(wc, child, x + side * 1.5 ** depth, y + 3, depth - 1)
     return leaves
 
 def make_walker():

@@ -1,5 +1,6 @@
 "Files and folders that are replaced while somebody may end the process at any moment"
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,17 @@ def test_a_log_of_an_earlier_version(tmp_path):
         archive = GridArchive({'length': (0, 10, 5)})
         run.append(admit(archive, [entry]), archive, 2., Spent(1., 0.5, 0.25))
         assert run.spent() == [Spent(1., 0.5, 0.25)] and len(run.history()) == 2
+
+
+def test_what_did_not_change_is_found_in_the_log(tmp_path):
+    "Empty texts are empty in SQL, too; the others come back as they were, but for what has no bytes"
+    seed = Entry(0, 0, None, '', '', 'exact', '', '', 'x = 1', 'ok', '', 1., (1.,), '', True, 'new')
+    same = replace(seed, id=1, iteration=1, parent=0, program='', status='', runnable=False, verdict='')
+    other = replace(same, id=2, diff='-x = 1\n+x = 2', program='x = 2', raw='\udcff', detail='no file \udcff')
+    with Run(tmp_path, {'seed': 0}) as run:
+        archive = GridArchive({'length': (0, 10, 5)})
+        for entries in ([seed], [same, other]): run.append(admit(archive, entries), archive, 0.)
+    with Run(tmp_path) as run:
+        assert [e.id for e in run.entries("diff = ''")] == [0, 1]
+        assert [e.program for e in run.entries()] == ['x = 1', '', 'x = 2']
+        assert list(run.entries('id = 2'))[0] == replace(other, raw='?', detail='no file ?')

@@ -216,7 +216,8 @@ _slack = 1.25 # Time on the clock for each second of a processor, at first
 @patch
 def _ending(self:Sandbox, error, attempt):
     "(outcome, is it worth another attempt?) of an attempt that raised an exception"
-    status = 'timeout' if self.used > self.seconds else _verdict(error) # whatever it did in more time than it had
+    late = self.used > self.seconds # whatever it did after that
+    status = 'timeout' if late else _verdict(error)
     if isinstance(error, MontyCrashedError): again = attempt == 0
     else: again = status == 'timeout' and self.used < self.seconds
     detail = str(error) if status != 'timeout' else f'took more than {self.seconds} s of a processor'

@@ -17,7 +17,8 @@ from fastcore.basics import patch
 from ..search.domain import DomainError, Evaluation
 from ..search.sandbox import Outcome, Sandbox
 from .show import animate, Exhibit, map_player
-from .simulator import BACKEND, check_backend, robust_fitness, SimConfig, simulate, simulate_many
+from .simulator import BACKEND, check_backend, robust_fitness, SimConfig, simulate
+from .simulator import simulate_many
 from .terrain import flat, Terrain, TERRAINS
 from .walker import check_walker, InvalidWalker, MAX_SIZE, query_cppn, WalkerCreator
 
@@ -188,7 +189,10 @@ class Sodarace:
     sandbox:Sandbox=field(default_factory=Sandbox, repr=False) # Its limits are those of a program
 
     seeds = SEEDS
-    axes = {'height': (0, MAX_SIZE, 12), 'width': (0, MAX_SIZE, 12), 'mass': (0, WalkerCreator.max_joints, 12)}
+    axes = {
+        'height': (0, MAX_SIZE, 12),
+        'width': (0, MAX_SIZE, 12),
+        'mass': (0, WalkerCreator.max_joints, 12)}
     messages = MESSAGES
     examples = EXAMPLES
     prelude = '\n'.join([

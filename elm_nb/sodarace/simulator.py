@@ -294,7 +294,7 @@ def simulate(
     fps:float=0, # Frames a second to keep, a divisor of 1/`config.dt`; 0 keeps the first and the last
     backend:str=BACKEND # 'pymunk', the reference, or 'numba', the default where that is installed
 )->Rollout:
-    "Put a walker on a terrain, let it come to rest, then let it move; `InvalidWalker` if it has no place there"
+    "Let a walker come to rest on a terrain, then move; `InvalidWalker` if it has no place there"
     check_backend(backend)
     xy = placed(walker, terrain, config)
     rest = rest_lengths(walker, xy, config)
@@ -345,7 +345,7 @@ def robust_fitness(
     starts:int=3, # As built, and with joints moved
     backend:str=BACKEND # As for `simulate`
 )->float: # In world units
-    "Median of the absolute distance over slightly different starts; `InvalidWalker` if one of them ends badly"
+    "Median of the absolute distances of slightly different starts; `InvalidWalker` as for `simulate`"
     if starts < 1: raise ValueError(f'starts must be at least 1, got {starts}')
     walkers = [walker, *(perturbed(walker, seed) for seed in range(1, starts))]
     return float(np.median([abs(simulate(w, terrain, config, backend=backend).distance) for w in walkers]))
