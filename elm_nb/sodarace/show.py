@@ -27,13 +27,6 @@ from .walker import Walker
 SWING, FIXED, JOINT, GROUND = '#e07b28', '#9a9a9a', '#2b6cb0', '#8b6b4a'
 
 # %% ../../nbs/sodarace/04_show.ipynb #a0dcd661
-def _subplots(*shape, **options):
-    "As of pyplot, which takes long to import and is closed at once, so that a figure is shown once only"
-    import matplotlib.pyplot as plt
-    fig, axes = plt.subplots(*shape, **options)
-    plt.close(fig)
-    return fig, axes
-
 def draw(
     walker:Walker,
     positions:np.ndarray=None, # (joints, 2), in world units; by default as the program placed them
@@ -41,7 +34,9 @@ def draw(
     alpha:float=1.0
 ): # The axes
     "Draw a walker"
-    if ax is None: ax = _subplots(figsize=(3, 3))[1]
+    if ax is None:
+        import matplotlib.pyplot as plt # takes long, and evaluators do without it
+        ax = plt.subplots(figsize=(3, 3))[1]
     xy = np.array(walker.joints) if positions is None else positions
     for m in walker.muscles:
         ax.plot(*xy[[m.a, m.b]].T, color=SWING if m.amplitude else FIXED, lw=2, alpha=alpha)
@@ -57,7 +52,8 @@ def filmstrip(
     frames:int=6 # Pictures, evenly spaced in time
 ): # Figure of matplotlib
     "A walker at several moments, side by side"
-    fig, axes = _subplots(1, frames, figsize=(2.2*frames, 2.6), sharey=True)
+    import matplotlib.pyplot as plt
+    fig, axes = plt.subplots(1, frames, figsize=(2.2*frames, 2.6), sharey=True)
     picked = np.linspace(0, len(rollout.positions)-1, frames).round().astype(int)
     reach = np.ptp(rollout.positions, axis=1).max()/2 + 2
     top = max(rollout.positions[...,1].max(), 2*reach - 2)
@@ -69,6 +65,7 @@ def filmstrip(
         ax.set(xlim=(middle-reach, middle+reach), ylim=(-2, top+1), ylabel='')
         if rollout.fps: ax.set_title(f'{i/rollout.fps:.1f} s')
     axes[0].set_ylabel('y (world units)')
+    plt.close(fig)
     return fig
 
 # %% ../../nbs/sodarace/04_show.ipynb #4a2fb01e
