@@ -20,7 +20,7 @@ import pymunk
 from pymunk._chipmunk_cffi import lib
 
 from ..evaluators import EvaluatorError, Evaluators
-from .terrain import flat, inset, Terrain, turn
+from .terrain import flat, heights_at, inset, Terrain, turn
 from .walker import InvalidWalker, Walker
 
 # %% ../../nbs/sodarace/02_simulator.ipynb #5f64b1dd
@@ -263,18 +263,13 @@ def _middle(terrain, ground_radius):
     "The middle lines of a terrain, in the solid"
     return [inset(line, ground_radius) for line in terrain.lines]
 
-def _below(ground, x, y):
-    "Which points are below the ground? At a wall, its lower side counts"
-    xs, ys = ground.T
-    return (y < np.interp(x, xs, ys)) & (y < np.interp(-x, -xs[::-1], ys[::-1]))
-
 # %% ../../nbs/sodarace/02_simulator.ipynb #d360bc77
 def _check_inside(positions, terrain, config):
     "`InvalidWalker` if a joint passed through the ground or its ends in one of the frames"
     if not np.isfinite(positions).all(): raise InvalidWalker('the simulation did not stay finite')
     ground, *others = _middle(terrain, config.ground_radius)
     x, y = positions[...,0], positions[...,1]
-    sunk = _below(ground, x, y)
+    sunk = y < np.minimum(*heights_at(ground, x)) # at a wall, its lower side counts
     for line in others: sunk |= turn(line, x, y) < 0
     if sunk.any(): raise InvalidWalker(f'joint {sunk.any(axis=0).argmax()} sank into the ground')
     ended = (x < ground[0,0]) | (x > ground[-1,0])
