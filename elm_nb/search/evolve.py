@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..evaluators import Pending
+from ..evaluators import EvaluatorError, Pending
 from ..launch import progress, Workers
 from .domain import Domain, DomainError, evaluate_programs, evaluated, Evaluation
 from .domain import one_line, survived
@@ -53,6 +53,29 @@ def _proposed(mutator, program, n, seed):
         return [Proposal(failed)]*n
 
 # %% ../../nbs/search/06_evolve.ipynb #438c772b
+class _Question(NamedTuple):
+    "What a mutator is asked, see `Mutator.propose`"
+    program:str
+    n:int
+    seed:Sequence[int]
+
+def _answered(mutator, question):
+    "The proposals, and the seconds they took"
+    begun = perf_counter()
+    proposals = _proposed(mutator, *question)
+    return proposals, perf_counter() - begun
+
+def _answers(mutator, questions, evaluators):
+    "The answer to each question, in order; where the mutator is portable, the next are on their way"
+    if not getattr(mutator, 'portable', False):
+        yield from (_answered(mutator, question) for question in questions)
+        return
+    pending = [evaluators.submit(partial(_answered, mutator), [question]) for question in questions]
+    for question,p in zip(questions, pending):
+        answer, = p.results()
+        yield _answered(mutator, question) if isinstance(answer, EvaluatorError) else answer
+
+# %% ../../nbs/search/06_evolve.ipynb #438c7731
 class _Batch(NamedTuple):
     "A micro-batch, proposed and on its way through the evaluators"
     parent:Entry
@@ -60,11 +83,9 @@ class _Batch(NamedTuple):
     evaluations:Pending # Of the proposals that are not their parent's text
     sampling:float      # Seconds
 
-def _tried(parent, n, seed, mutator, domain, evaluators):
-    "Have children of a program proposed and, without waiting for it, evaluated"
-    begun = perf_counter()
-    proposals = _proposed(mutator, parent.program, n, seed)
-    sampling = perf_counter() - begun
+def _tried(parent, answer, domain, evaluators):
+    "Have proposals evaluated, without waiting for it"
+    proposals, sampling = answer
     changed = [p.applied.source for p in proposals if p.applied.source != parent.program]
     return _Batch(parent, proposals, evaluators.submit(partial(evaluated, domain), changed), sampling)
 
@@ -104,23 +125,34 @@ def _seed_entry(domain, program, workers):
         program=program, runnable=True, verdict='new', **{**_measured(e), 'detail': ''})
 
 # %% ../../nbs/search/06_evolve.ipynb #f708714e
-def _spent(sampling, evaluating, waiting, workers):
+def _spent(sampling, evaluating, waiting, portable, workers):
     "Means of the ranks and of the evaluators, from what the micro-batches took"
     evaluators = workers.ranks*max(workers.evaluators.n, 1)
-    return Spent(sum(sampling)/workers.ranks, sum(evaluating)/evaluators, waiting)
+    samplers = evaluators if portable else workers.ranks
+    return Spent(sum(sampling)/samplers, sum(evaluating)/evaluators, waiting)
+
+def _questions(champions, cut, share, seed):
+    "What a rank has to ask the mutator: parents, and questions"
+    asked = []
+    for k in share:
+        parent, n = champions[cut[k][0]].item, cut[k][1]
+        asked.append((parent, _Question(parent.program, n, [*seed, k+1])))
+    return zip(*asked) if asked else ((), ())
 
 def _iteration(iteration, archive, next_id, domain, mutator, parents, children, seed, workers):
     "The log entries of one iteration, added to the archive, and where its time went; for every rank the same"
     champions = archive.sample(parents, np.random.default_rng([seed, iteration, 0]))
-    cut, tried = micro_batches(parents, children), []
-    for k in workers.share(len(cut)):
-        parent, n = champions[cut[k][0]].item, cut[k][1]
-        tried.append(_tried(parent, n, [seed, iteration, k+1], mutator, domain, workers.evaluators))
+    cut = micro_batches(parents, children)
+    who, questions = _questions(champions, cut, workers.share(len(cut)), [seed, iteration])
+    answers = _answers(mutator, questions, workers.evaluators)
+    tried = [_tried(parent, answer, domain, workers.evaluators) for parent,answer in zip(who, answers)]
     begun = perf_counter()
     done = workers.gather([(_entries(b, iteration), b.sampling, b.evaluations.seconds) for b in tried])
+    waiting = perf_counter() - begun
     entries, sampling, evaluating = zip(*done)
     numbered = [replace(e, id=i) for i,e in enumerate(chain.from_iterable(entries), next_id)]
-    return admit(archive, numbered), _spent(sampling, evaluating, perf_counter() - begun, workers)
+    portable = getattr(mutator, 'portable', False)
+    return admit(archive, numbered), _spent(sampling, evaluating, waiting, portable, workers)
 
 # %% ../../nbs/search/06_evolve.ipynb #8fc8c895
 def _iterations_so_far(run, workers):

@@ -8,8 +8,9 @@ Docs: https://elm-nb.github.io/elm_nb/search/genetic.html.md"""
 __all__ = ['OPERATORS', 'Replaced', 'perturb_constant', 'swap_operator', 'swap_name', 'mutate_statement', 'GeneticMutator']
 
 # %% ../../nbs/search/04_genetic.ipynb #13e28876
-import ast
+import ast, sys
 from collections.abc import Callable, Sequence
+from textwrap import indent
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -162,6 +163,8 @@ OPERATORS = (perturb_constant,)*6 + (swap_operator, swap_name) + (mutate_stateme
 
 class GeneticMutator:
     "Random mutation of the syntax tree"
+    portable = True # see `evolve.Mutator`
+
     def __init__(self,
         operators:Sequence[Callable]=OPERATORS # All equally likely; one that stands twice is twice as likely
     ):
@@ -181,29 +184,64 @@ def _mutate(self:GeneticMutator, tree, rng):
     return replaced, ', '.join(names)
 
 # %% ../../nbs/search/04_genetic.ipynb #0c95e7b1
-def _has_string(tree):
-    constants = (n.value for n in _walk(tree) if isinstance(n, ast.Constant))
-    return any(isinstance(value, (str, bytes)) for value in constants)
+def _statement_of(program, nodes):
+    "For each line of a program, counted from 1, the innermost statement that can be written by itself"
+    lines, found = program.split('\n'), {}
+    for node in nodes: # from the outside to the inside
+        if not isinstance(node, ast.stmt) or getattr(node, 'decorator_list', ()): continue
+        if lines[node.lineno-1].lstrip().startswith('elif '): continue
+        found.update(dict.fromkeys(range(node.lineno, node.end_lineno + 1), node))
+    return found
 
-def _is_settled(child, replaced):
-    "Does a program without strings look the same after it was read and written?"
-    is_flat = ' '*200 not in child and sum(map(child.count, '([{')) < 150
-    return is_flat and not any('-' in repr(r.node.value) for r in replaced if r.field == 'value')
+# %% ../../nbs/search/04_genetic.ipynb #5e21c0a5
+class _Parent:
+    "A program that children are made from"
+    def __init__(self, program):
+        self.tree, self.text = ast.parse(program), program
+        text = ast.unparse(self.tree)
+        if text != program: self.tree = ast.parse(text)
+        self.lines = text.split('\n')
+        self.tree.nodes = list(ast.walk(self.tree))
+        self.statement_of = _statement_of(text, self.tree.nodes)
+        self.has_string = any(map(_is_string, self.tree.nodes))
+
+def _is_string(node):
+    constant = isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))
+    return constant or isinstance(node, ast.JoinedStr)
+
+# %% ../../nbs/search/04_genetic.ipynb #5e21c0a8
+def _again(text): return ast.unparse(ast.parse(text))
+
+def _is_flat(text): return ' '*200 not in text and sum(map(text.count, '([{')) < 150
+
+def _has_minus(replaced): return any('-' in repr(r.node.value) for r in replaced if r.field == 'value')
+
+# %% ../../nbs/search/04_genetic.ipynb #5e21c0aa
+@patch
+def _written(self:_Parent, replaced):
+    "The text of the tree, in which something was replaced"
+    statements = {self.statement_of.get(getattr(r.node, 'lineno', None)) for r in replaced}
+    if self.has_string or None in statements: return _again(ast.unparse(self.tree))
+    lines, below, minus = list(self.lines), sys.maxsize, _has_minus(replaced)
+    for s in sorted(statements, key=lambda s: (-s.end_lineno, s.lineno)):
+        if s.lineno >= below: continue
+        text, below = ast.unparse(s), s.lineno
+        lines[s.lineno-1:s.end_lineno] = [indent(_again(text) if minus else text, ' '*s.col_offset)]
+    child = '\n'.join(lines)
+    return child if _is_flat(child) else _again(child)
 
 # %% ../../nbs/search/04_genetic.ipynb #7e6d20f8
 @patch
-def _child(self:GeneticMutator, program, tree, has_string, rng):
+def _child(self:GeneticMutator, parent, rng):
     "A mutated program; the tree is the same afterwards"
-    nodes = tree.nodes
-    replaced, message = self._mutate(tree, rng)
-    try:
-        child = ast.unparse(tree)
-        if has_string or not _is_settled(child, replaced): child = ast.unparse(ast.parse(child))
-    except UNREADABLE as error: return Proposal(Applied(program, 'malformed', str(error)), message)
+    nodes = parent.tree.nodes
+    replaced, message = self._mutate(parent.tree, rng)
+    try: child = parent._written(replaced)
+    except UNREADABLE as error: return Proposal(Applied(parent.text, 'malformed', str(error)), message)
     finally:
         _take_back(replaced)
-        tree.nodes = nodes
-    return Proposal(Applied(child, 'exact' if child != program else 'no_op'), message)
+        parent.tree.nodes = nodes
+    return Proposal(Applied(child, 'exact' if child != parent.text else 'no_op'), message)
 
 # %% ../../nbs/search/04_genetic.ipynb #309931a9
 @patch
@@ -214,8 +252,7 @@ def propose(self:GeneticMutator,
 )->list[Proposal]: # `n` of them; the message of each names its operators
     "Mutate a program `n` times"
     rng = np.random.default_rng(seed)
-    try: tree = ast.parse(program)
+    try: parent = _Parent(program)
     except UNREADABLE as error:
         return [Proposal(Applied(program, 'malformed', f'not a Python program: {error}'))]*n
-    tree.nodes, has_string = _walk(tree), _has_string(tree)
-    return [self._child(program, tree, has_string, rng) for _ in range(n)]
+    return [self._child(parent, rng) for _ in range(n)]

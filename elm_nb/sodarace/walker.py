@@ -128,22 +128,27 @@ class WalkerCreator:
         self.degree.append(0)
         return len(self.joints) - 1
 
+    def can_join(self, j0, j1):
+        "May a muscle be added between two joints?"
+        degree, most = self.degree, self.max_muscles
+        return j0 != j1 and degree[j0] < most and degree[j1] < most and (j0, j1) not in self.pairs
+
     def add_muscle(self, j0, j1, is_distance=True, amplitude=0.0, phase=0.0):
         "Join `j0` and `j1` by a spring of fixed length or, where `is_distance` is false, by one that swings"
         self._count_call()
-        n, degree, most, turn = len(self.joints), self.degree, self.max_muscles, self.turn
+        n, turn = len(self.joints), self.turn
         if not (isinstance(j0, int) and isinstance(j1, int) and 0 <= j0 < n and 0 <= j1 < n):
             raise ValueError('a muscle joins two joints that add_joint returned')
         amplitude, phase = self._cut(amplitude, 'amplitude'), self._number(phase, 'phase')
         if not -turn < phase < turn: self.ignored['phases'] += 1
         j0, j1 = int(j0), int(j1)
-        if j0 == j1 or (j0, j1) in self.pairs or degree[j0] == most or degree[j1] == most:
+        if not self.can_join(j0, j1):
             self.ignored['muscles'] += 1
             return
         self.pairs.add((j0, j1))
         self.pairs.add((j1, j0))
-        degree[j0] += 1
-        degree[j1] += 1
+        self.degree[j0] += 1
+        self.degree[j1] += 1
         if is_distance: amplitude = phase = 0.0
         self.muscles.append((j0, j1, amplitude, phase % turn))
 
@@ -165,11 +170,12 @@ def query_cppn(
     grid = {(x, y): wc.add_joint(x*scale, y*scale) for x in range(xgrid) for y in range(ygrid)}
     for x1 in range(xgrid):
         for y1 in range(ygrid):
+            j0 = grid[x1, y1]
             for x2 in range(x1, xgrid):
                 for y2 in range(y1, ygrid):
-                    pair = (x1, y1, x2, y2)
-                    if (x1, y1) != (x2, y2) and connect(*pair):
-                        wc.add_muscle(grid[x1, y1], grid[x2, y2], False, amp(*pair), phase(*pair))
+                    j1 = grid[x2, y2]
+                    if wc.can_join(j0, j1) and connect(x1, y1, x2, y2):
+                        wc.add_muscle(j0, j1, False, amp(x1, y1, x2, y2), phase(x1, y1, x2, y2))
 
 # %% ../../nbs/sodarace/00_walker.ipynb #1852ef03
 def _rows(data, key, width, limit):
