@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 import psutil
 import pytest
@@ -239,3 +239,21 @@ def test_the_loop_survives(capfd):
     said = [line for line in capfd.readouterr().err.splitlines() if 'the search goes on' in line]
     assert len(said) == 2 and sum('the domain raised' in line for line in said) == 1
     assert sum('nothing learned' in line for line in said) == 1
+
+
+class Shy(GeneticMutator):
+    "Ends the evaluator that asks it in the second iteration"
+    def propose(self, program, n, seed):
+        if seed[1] == 2 and parent_process(): os.kill(os.getpid(), signal.SIGKILL)
+        return super().propose(program, n, seed)
+
+
+def test_a_mutator_that_kills_evaluators_is_asked_here(tmp_path, capfd):
+    rows = []
+    for mutator, n in ((Shy(), 2), (GeneticMutator(), 0)):
+        with Workers(n) as workers, Run(tmp_path/type(mutator).__name__, {}) as run:
+            workers.evaluators.after = 0
+            evolve(Sodarace(), mutator, Sodarace.seeds['square'], 3, 2, 4, run=run, workers=workers)
+            rows.append(list(run.entries()))
+    assert rows[0] == rows[1]
+    assert 'was ended by SIGKILL' in capfd.readouterr().err
