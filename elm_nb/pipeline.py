@@ -80,7 +80,8 @@ def _check(config):
 _tiny = PipelineConfig(
     finetune=FinetuneConfig(edits=64),
     generator=GeneratorConfig('1M', epochs=16., batch=16, micro_batch=8, lr=3e-3),
-    reinforce=ReinforceConfig(iterations=16, samples=64, batch=32, lr=3e-4, value_lr=1e-3))
+    reinforce=ReinforceConfig(iterations=16, samples=64, together=32, batch=32, micro_batch=8,
+        lr=3e-4, value_lr=1e-3))
 
 # %% ../nbs/05_pipeline.ipynb #e73d7237
 _small = PipelineConfig(

@@ -25,7 +25,7 @@ from transformers import ResNetConfig, ResNetModel
 from .. import ElmError
 from .generator import end_token, evaluate_all, Generator
 from ..language.model import load_model, seeded
-from ..language.sampler import Sample
+from ..language.sampler import Request, Sample
 from ..language.training import trainable_parameters
 from ..launch import Workers
 from ..search.domain import Domain
@@ -146,6 +146,19 @@ def invent(self:Policy,
     "Write programs for a terrain"
     with torch.no_grad(): soft_prompt = self.ten([terrain])[0]
     return self.generator.sample(n, soft_prompt=soft_prompt, **options)
+
+# %% ../../nbs/invention/02_conditional.ipynb #5c0d1b0a
+@patch
+def invent_all(self:Policy,
+    wanted:Sequence[tuple[TerrainLike,int,int]] # For each terrain, how many programs, and a seed
+)->list[list[Sample]]: # For each of them its programs
+    "Write programs for several terrains, all together"
+    terrains, ns, seeds = zip(*wanted)
+    with torch.no_grad(): soft_prompts = self.ten(terrains)
+    prompt, model = self.generator.prompt(), self.generator.language_model
+    requests = [Request(prompt, n, seed=seed, soft_prompt=before)
+        for n,seed,before in zip(ns, seeds, soft_prompts)]
+    return model.sample_all(requests, self.generator.longest)
 
 # %% ../../nbs/invention/02_conditional.ipynb #5c0d1a11
 @patch

@@ -120,6 +120,13 @@ class Generator:
 
 # %% ../../nbs/invention/01_generator.ipynb #5d01a009
 @patch
+def prompt(self:Generator,
+    begin:str='' # What the program begins with
+)->list[str]:
+    "What stands before a program"
+    return [self.language_model.tokenizer.convert_ids_to_tokens(end_token(self.language_model)), begin]
+
+@patch
 def sample(self:Generator,
     n:int,                 # How many programs
     seed:int=0,            # The same seed gives the same programs
@@ -131,8 +138,7 @@ def sample(self:Generator,
     soft_prompt:torch.Tensor=None # (any number, size), embeddings that stand before every program
 )->list[Sample]: # Their `text` is the program without its beginning
     "Write programs"
-    model = self.language_model
-    prompt = [model.tokenizer.convert_ids_to_tokens(end_token(model)), begin]
+    model, prompt = self.language_model, self.prompt(begin)
     def write(start):
         own_seed = int(np.random.default_rng([seed, start]).integers(2**63))
         return model.sample(prompt, min(together, n-start), self.longest, temperature, top_p,

@@ -9,9 +9,11 @@ __all__ = ['ReinforceConfig', 'reward', 'Episode', 'gae', 'leave_one_out', 'Expe
            'reinforce']
 
 # %% ../../nbs/invention/03_reinforce.ipynb #ff44b5bf
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,12 +25,12 @@ from fastcore.basics import patch
 from torch.nn.utils.rnn import pad_sequence
 
 from .conditional import Policy, TerrainLike, ValueNetwork
-from .generator import end_token, evaluate_all, Generator
+from .generator import end_token, Generator
 from ..language.model import weights_fingerprint
 from ..language.training import check_numbers, load_checkpoint, restore, save_checkpoint
 from ..language.training import trainable_parameters, TrainingError, update
 from ..launch import Workers, progress, distributed_map
-from ..search.domain import Domain, Evaluation
+from ..search.domain import Domain, evaluated, Evaluation, survived
 from ..search.run import whole_file
 
 # %% ../../nbs/invention/03_reinforce.ipynb #5b3a9c03
@@ -105,17 +107,35 @@ def _episode(terrain, sample, evaluation, config):
     return Episode(terrain, sample.text, sample.tokens, sample.log_probabilities,
         evaluation.status, evaluation.fitness, evaluation.fingerprint, reward(evaluation, config))
 
+def _batches(iteration, n_terrains, config):
+    "The batches of an iteration, terrain by terrain: of each the terrains, how many programs, and a seed"
+    chosen = np.random.default_rng([config.seed, iteration, 0]).integers(n_terrains, size=config.samples)
+    chosen.sort()
+    for start in range(0, len(chosen), config.together):
+        counts = Counter(chosen[start:start+config.together].tolist())
+        seeds = np.random.default_rng([config.seed, iteration, 1, start]).integers(2**63, size=len(counts))
+        yield [(k, n, seed) for (k,n),seed in zip(counts.items(), seeds.tolist())]
+
+# %% ../../nbs/invention/03_reinforce.ipynb #5b3a9d11
+def _written(batch, policy, domains, evaluators):
+    "Of each terrain in a batch its number, its programs, and their evaluations to come"
+    terrains = list(domains)
+    found = policy.invent_all([(terrains[k], n, seed) for k,n,seed in batch])
+    for (k,_,_),samples in zip(batch, found):
+        evaluate = partial(evaluated, domains[terrains[k]])
+        yield k, samples, evaluators.submit(evaluate, [s.text for s in samples])
+
+def _episodes(written, config):
+    "The episodes of a batch, when its programs are evaluated"
+    return [_episode(k, *both, config) for k,samples,pending in written
+        for both in zip(samples, survived(pending.results()))]
+
 def _rollout(iteration, policy, domains, config, workers):
-    "The episodes of an iteration, terrain by terrain"
-    chosen = np.random.default_rng([config.seed, iteration, 0]).integers(len(domains), size=config.samples)
-    episodes = []
-    for k,(terrain,domain) in enumerate(domains.items()):
-        n = int((chosen == k).sum())
-        seed = int(np.random.default_rng([config.seed, iteration, 1, k]).integers(2**63))
-        samples = policy.invent(terrain, n, seed=seed, together=config.together, workers=workers)
-        evaluations = evaluate_all(domain, [s.text for s in samples], workers)
-        episodes += [_episode(k, s, e, config) for s,e in zip(samples, evaluations)]
-    return episodes
+    "The episodes of an iteration"
+    batches = list(_batches(iteration, len(domains), config))
+    mine = [batches[i] for i in workers.share(len(batches))]
+    written = [list(_written(batch, policy, domains, workers.evaluators)) for batch in mine]
+    return list(chain.from_iterable(workers.gather([_episodes(batch, config) for batch in written])))
 
 # %% ../../nbs/invention/03_reinforce.ipynb #5b3a9c14
 def _padded(rows):

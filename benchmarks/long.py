@@ -1,0 +1,88 @@
+"""Does a long run stay as fast and as small as it began? elm_nb/data/long.json
+
+    python benchmarks/long.py [evaluations]
+
+A million genetic evaluations from the square in one run of `elm evolve`, watched from outside: evaluations,
+resident memory of its process and of its evaluators, every ten seconds. Then the run is asked for one
+iteration more: when is that in the log, and how much memory did it take? About half an hour on two cores.
+"""
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter, sleep
+
+import psutil
+
+OUT = Path(__file__).parent.parent/'elm_nb/data/long.json'
+PER_ITERATION, MB = 32, 2**20
+ELM = [sys.executable, '-c', 'from elm_nb.cli import main; main()']
+
+
+def resident(process):
+    "MB of a process and of those below it"
+    found = [process.memory_info().rss/MB, 0.]
+    for child in process.children(recursive=True):
+        try: found[1] += child.memory_info().rss/MB
+        except psutil.NoSuchProcess: pass
+    return found
+
+
+def logged(folder):
+    "Iterations in the log"
+    file = (folder/'run.sqlite').absolute().as_uri()
+    try:
+        with sqlite3.connect(f'{file}?mode=ro', uri=True, timeout=30) as db:
+            return db.execute('select max(iteration) from iterations').fetchone()[0] or 0
+    except sqlite3.OperationalError: return 0 # not there yet
+
+
+def size(folder): return sum(f.stat().st_size for f in folder.rglob('*') if f.is_file())
+
+
+def watched(folder, every, *command):
+    "(seconds, evaluations, MB of the run, MB of its evaluators) until a command of `elm` ends"
+    begun, rows = perf_counter(), []
+    run = psutil.Popen([*ELM, *command], stdout=subprocess.DEVNULL)
+    while run.poll() is None:
+        try: rows.append((perf_counter() - begun, logged(folder)*PER_ITERATION, *resident(run)))
+        except psutil.NoSuchProcess: break
+        sleep(every)
+    if run.wait(): raise SystemExit('the run failed; what it said stands above')
+    return rows
+
+
+def at(rows, evaluations):
+    "The first row with so many evaluations"
+    return next(row for row in rows if row[1] >= evaluations)
+
+
+def rates(rows, n):
+    "Evaluations a second of each tenth of the run"
+    found = []
+    for k in range(10):
+        a, b = at(rows, max(1, k*n//10)), at(rows, min((k + 1)*n//10, rows[-1][1]))
+        found.append((b[1] - a[1])/(b[0] - a[0]))
+    return found
+
+
+if __name__ == '__main__':
+    n = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    iterations = n//PER_ITERATION
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch)/'run'
+        rows = watched(folder, 10, 'evolve', '--mutator', 'genetic',
+            '--iterations', str(iterations), '--out', str(folder))
+        bytes_each = size(folder)/n
+        more = watched(folder, 0.2, 'resume', str(folder), '--iterations', str(iterations + 1))
+    early = at(rows, n//20)
+    data = {'evaluations': n, 'minutes': rows[-1][0]/60, 'rates': [round(r, 1) for r in rates(rows, n)],
+        'MB after a twentieth': [round(m, 1) for m in early[2:4]],
+        'MB at the end': [round(m, 1) for m in rows[-1][2:4]],
+        'bytes an evaluation': round(bytes_each, 1),
+        'seconds to resume': round(at(more, n + 1)[0], 1),
+        'MB to resume': round(max(row[2] for row in more), 1)}
+    OUT.write_text(json.dumps(data, indent=1) + '\n')
+    print(json.dumps(data, indent=1))
