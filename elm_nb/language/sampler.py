@@ -164,12 +164,14 @@ def logits(self:Prompt,
     return self._logits[torch.tensor(places, device=self._logits.device) + 1]
 
 # %% ../../nbs/language/01_sampler.ipynb #c4c5ec0f
+_ROOM = 32 # tokens that each row may write before there has to be more
+
 class _Suffix:
     "Keys and values: of each prompt once, and of what follows for each row"
     is_compileable = False
 
-    def __init__(self, prompts, paths, room): # a prompt and a path for each row
-        layers = prompts[0].read()[0].layers
+    def __init__(self, prompts, paths): # for each row
+        layers, room = prompts[0].read()[0].layers, max(map(len, paths)) + _ROOM
         heads, _, size = layers[0].keys[0].shape
         self.keys = layers[0].keys.new_zeros(len(layers), len(paths), heads, room, size)
         self.values = torch.zeros_like(self.keys)
@@ -223,6 +225,9 @@ def places(self:_Suffix, n):
 def update(self:_Suffix, keys, values, layer, *args, **kwargs):
     places = self.places(keys.shape[2])
     rows, end = torch.arange(len(places), device=places.device)[:,None], int(places.max()) + 1
+    if end > self.keys.shape[3]: # twice the room
+        more = 0, 0, 0, max(end, self.keys.shape[3])
+        self.keys, self.values = F.pad(self.keys, more), F.pad(self.values, more)
     self.keys[layer][rows,:,places] = keys.transpose(1, 2)
     self.values[layer][rows,:,places] = values.transpose(1, 2)
     return self.keys[layer,:,:,:end], self.values[layer,:,:,:end]
@@ -396,9 +401,9 @@ class _Row:
 # %% ../../nbs/language/01_sampler.ipynb #9dcc730b
 def _add_tokens(rows, logits, ends, **how):
     "Sample a token for each row"
-    u = torch.stack([row.u[len(row.tokens)] for row in rows])
+    u, logits = torch.stack([row.u[len(row.tokens)] for row in rows]), logits.float()
     tokens = _sample_token(logits, u=u, **how)
-    log_probabilities = -F.cross_entropy(logits.float(), tokens, reduction='none')
+    log_probabilities = logits.gather(-1, tokens[:,None])[:,0] - logits.logsumexp(dim=-1)
     for row,token,log_probability in zip(rows, tokens.tolist(), log_probabilities.tolist()):
         row.add(token, log_probability, ends)
 
@@ -525,7 +530,7 @@ def sample_all(self:LanguageModel,
     with _shared_prompt(self.model):
         for start in range(0, len(written), size):
             part = written[start:start+size]
-            suffix = _Suffix([row.prompt for row in part], [row.path for row in part], room)
+            suffix = _Suffix([row.prompt for row in part], [row.path for row in part])
             _continue(self, suffix, part, **how)
     return [[row.sample() for row in rows] for rows in asked]
 
