@@ -7,7 +7,8 @@
 Genetic evolution from each of the four seed programs by `elm evolve`, versions in turns and each with its
 defaults: evaluations a second in the loop, the first iteration left out, and of the whole command. Then
 children a second of the language model, 32 of one parent, with one thread, in 32-bit and 16-bit numbers, and
-programs a second of stage 3 at the tiny scale, with the model that the pipeline trained. About 15 minutes.
+programs a second of stage 3 at the tiny scale, with the model that the pipeline trained and two processes,
+each of which evaluates itself. About 15 minutes.
 """
 import json
 import os

@@ -82,7 +82,7 @@ class Evaluators:
         self.n, self.after = n, after
         self.pool, self.owner, self.ending = None, None, None
         self.broken = 0     # times in a row that the whole pool broke
-        self.seconds = None # that an item took of late
+        self.seconds = {} # that an item took of late, by function
 
     def close(self):
         "End the processes; they are started again if there is more to do"
@@ -168,7 +168,8 @@ def _collected(self:Evaluators, function:bytes, items, sent, deaths=0):
     except BrokenProcessPool:
         self._note_break()
         return self._again(function, items, deaths)
-    self.broken, self.seconds = 0, seconds/len(items)
+    if len(self.seconds) > 16: self.seconds.clear()
+    self.broken, self.seconds[function] = 0, seconds/len(items)
     return answers, seconds
 
 # %% ../nbs/00_evaluators.ipynb #039d0d49
@@ -203,10 +204,11 @@ def _received(self:Evaluators, pool, future):
 _CHUNK = 0.01 # seconds
 
 @patch
-def _cut(self:Evaluators, items):
+def _cut(self:Evaluators, function:bytes, items):
     "Chunks of items, in order"
     share = ceil(len(items)/self.n)
-    enough = share/4 if self.seconds is None else _CHUNK/max(self.seconds, 1e-9)
+    seconds = self.seconds.get(function)
+    enough = share/4 if seconds is None else _CHUNK/max(seconds, 1e-9)
     size = max(1, min(share, ceil(enough)))
     return [items[i:i+size] for i in range(0, len(items), size)]
 
@@ -238,7 +240,7 @@ def submit(self:Evaluators,
     except Exception as error: # an object may raise anything when it is pickled
         raise EvaluatorError(f'this cannot be sent to evaluators ({type(error).__name__}: {error}); '
             'let it be pickled, or ask for 0 evaluators') from error
-    sent = [(part, self._send(function, part)) for part in self._cut(rest)]
+    sent = [(part, self._send(function, part)) for part in self._cut(function, rest)]
     return Pending([lambda: done, *(partial(self._collected, function, part, to) for part,to in sent)])
 
 @patch

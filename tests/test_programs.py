@@ -3,6 +3,7 @@ import ast
 import hashlib
 
 import pytest
+from elm_nb.search import genetic
 from elm_nb.search.genetic import GeneticMutator
 from elm_nb.sodarace.domain import SEEDS, Sodarace
 
@@ -399,6 +400,70 @@ def test_children_are_canonical():
             for child in found:
                 if child.status != 'malformed': assert ast.unparse(ast.parse(child.source)) == child.source
             program = found[0].source # the next are children of a child
+
+LAYOUTS = r'''
+def f(n):
+    with ((a, b)):
+        x = 1
+        y = 2
+    for i in range(3):
+        z = 4
+    return 5
+---
+def f(ä):
+    if ä < 1: b = 2; c = 3 # comment
+    elif ä < 3:
+        b = 4
+    else:
+        c = -5
+    return b*c
+---
+@cache
+def f(a):
+    @cache
+    def g(b, c=2):
+        return a + b*3
+
+    return [g(x) for x in range(4)]
+---
+def f(a):
+    try:
+        b = a/2
+    except TypeError:
+        b = 1
+    else:
+        b += 1
+    finally:
+        c = 3
+    while b < 4:
+        b *= 2
+    else:
+        c -= 1
+    return b - c
+---
+def f(a):
+    match a:
+        case 1 | 2: b = 3
+        case [x, *_] if x > 4:
+            b = x + 1
+    return b
+---
+async def f(a):
+    async with a as b:
+        g = lambda x, y=2: (x + y)*3
+    return g(1) + \
+        4'''.split('\n---\n')
+
+def test_statements_alone_make_the_same_children(monkeypatch):
+    "As writing the whole tree, and reading and writing it again"
+    def all_children():
+        programs = [*SEEDS.values(), *(program for *_, program in PROGRAMS.values()), *LAYOUTS]
+        return [children(program, 60, [5, k]) for k,program in enumerate(programs)]
+
+    found = all_children()
+    def whole(self, replaced): return genetic._again(ast.unparse(self.tree))
+    monkeypatch.setattr(genetic._Parent, '_written', whole)
+    assert found == all_children()
 
 def test_parent_is_left_as_it_was():
     "However many children a program had before, the next is the same"

@@ -153,6 +153,7 @@ def invent_all(self:Policy,
     wanted:Sequence[tuple[TerrainLike,int,int]] # For each terrain, how many programs, and a seed
 )->list[list[Sample]]: # For each of them its programs
     "Write programs for several terrains, all together"
+    if not wanted: return []
     terrains, ns, seeds = zip(*wanted)
     with torch.no_grad(): soft_prompts = self.ten(terrains)
     prompt, model = self.generator.prompt(), self.generator.language_model

@@ -118,17 +118,21 @@ def _batches(iteration, n_terrains, config):
 
 # %% ../../nbs/invention/03_reinforce.ipynb #5b3a9d11
 def _written(batch, policy, domains, evaluators):
-    "Of each terrain in a batch its number, its programs, and their evaluations to come"
+    "Of each terrain in a batch its number, its samples, the programs among them, and evaluations to come"
     terrains = list(domains)
     found = policy.invent_all([(terrains[k], n, seed) for k,n,seed in batch])
     for (k,_,_),samples in zip(batch, found):
+        different = dict.fromkeys(s.text for s in samples)
         evaluate = partial(evaluated, domains[terrains[k]])
-        yield k, samples, evaluators.submit(evaluate, [s.text for s in samples])
+        yield k, samples, list(different), evaluators.submit(evaluate, different)
 
 def _episodes(written, config):
     "The episodes of a batch, when its programs are evaluated"
-    return [_episode(k, *both, config) for k,samples,pending in written
-        for both in zip(samples, survived(pending.results()))]
+    episodes = []
+    for k,samples,different,pending in written:
+        found = dict(zip(different, survived(pending.results())))
+        episodes += [_episode(k, s, found[s.text], config) for s in samples]
+    return episodes
 
 def _rollout(iteration, policy, domains, config, workers):
     "The episodes of an iteration"

@@ -1,4 +1,4 @@
-"""Sample many continuations of one prompt at once, and compute the same probabilities again to learn from.
+"""Sample many continuations at once, and compute the same probabilities again to learn from.
 
 Docs: https://elm-nb.github.io/elm_nb/language/sampler.html.md"""
 
@@ -167,12 +167,12 @@ def logits(self:Prompt,
 _ROOM = 32 # tokens that each row may write before there has to be more
 
 class _Suffix:
-    "Keys and values: of each prompt once, and of what follows for each row"
+    "Keys and values: of prompts once, and of what follows for each row"
     is_compileable = False
 
-    def __init__(self, prompts, paths): # for each row
-        layers, room = prompts[0].read()[0].layers, max(map(len, paths)) + _ROOM
-        heads, _, size = layers[0].keys[0].shape
+    def __init__(self, prompts, paths, most=sys.maxsize): # for each row; tokens of a row, after its prompt
+        layers, self.most = prompts[0].read()[0].layers, most
+        room, (heads, _, size) = min(most, max(map(len, paths)) + _ROOM), layers[0].keys[0].shape
         self.keys = layers[0].keys.new_zeros(len(layers), len(paths), heads, room, size)
         self.values = torch.zeros_like(self.keys)
         self.lengths = torch.tensor([len(path) for path in paths], device=self.keys.device) # after the prompt
@@ -196,6 +196,7 @@ def _group(self:_Suffix, prompts):
         self.groups.append((first, len(starts), len(starts) + 1 + len(others)))
         starts += [_keys(first, 0).shape[1]]*(1 + len(others))
     self.starts = torch.tensor(starts, device=self.keys.device) # tokens of the prompt of each row
+    self.longest = max(starts, default=0)
 
 @patch
 def _begin(self:_Suffix, prompt, first, paths):
@@ -225,8 +226,8 @@ def places(self:_Suffix, n):
 def update(self:_Suffix, keys, values, layer, *args, **kwargs):
     places = self.places(keys.shape[2])
     rows, end = torch.arange(len(places), device=places.device)[:,None], int(places.max()) + 1
-    if end > self.keys.shape[3]: # twice the room
-        more = 0, 0, 0, max(end, self.keys.shape[3])
+    if end > self.keys.shape[3]: # up to twice the room
+        more = 0, 0, 0, max(end, min(self.most, 2*self.keys.shape[3])) - self.keys.shape[3]
         self.keys, self.values = F.pad(self.keys, more), F.pad(self.values, more)
     self.keys[layer][rows,:,places] = keys.transpose(1, 2)
     self.values[layer][rows,:,places] = values.transpose(1, 2)
@@ -252,11 +253,11 @@ def _apart(x, rows):
 # %% ../../nbs/language/01_sampler.ipynb #453aae01
 def _to_prompts(queries, suffix, layer):
     "How well each query fits each token of its prompt: (rows, heads, n, tokens of the longest prompt)"
-    longest, found = int(suffix.starts.max()), []
+    found = []
     for prompt,a,b in suffix.groups:
         keys = _keys(prompt, layer)
         fits = _apart(_together(queries[a:b]) @ keys.transpose(1, 2), b - a)
-        missing = longest - keys.shape[1]
+        missing = suffix.longest - keys.shape[1]
         found.append(F.pad(fits, (0, missing), value=-math.inf) if missing else fits)
     return torch.cat(found) if len(found) > 1 else found[0]
 
@@ -473,6 +474,7 @@ class Request:
     guesses:Sequence[str]=None # `n` texts that the continuations may begin with; they save time only
 
     def stops(self)->list: # For each continuation
+        "The stop rules; `ValueError` if there are too few, or too many"
         found = list(self.stop) if isinstance(self.stop, Sequence) else [self.stop]*self.n
         if len(found) == self.n: return found
         raise ValueError(f'{self.n} stop rules are needed, or one for all; got {len(found)}')
@@ -499,17 +501,21 @@ def _room(language_model, prompt, longest, max_tokens):
             f'do not fit into the context of {language_model.context}')
 
 # %% ../../nbs/language/01_sampler.ipynb #5b0d1c12
-def _rows(language_model, request, max_tokens):
-    "What is asked for, as rows of which nothing is written yet"
+def _checked(language_model, request, max_tokens):
+    "The prompt of a request, its tails and guesses as tokens, and its stop rules"
     prompt = _as_prompt(language_model, request.prompt, request.soft_prompt)
     tails = _encode_each(language_model, request.tails, request.n, 'tails')
     guesses = _encode_each(language_model, request.guesses, request.n, 'guesses')
     _room(language_model, prompt, max(map(len, tails), default=0), max_tokens)
+    return prompt, tails, guesses, request.stops()
+
+def _rows(prompt, tails, guesses, stops, seed, max_tokens):
+    "What is asked for, as rows of which nothing is written yet"
     befores = [tail + guess[:max_tokens-1] for tail,guess in zip(tails, guesses)]
     paths = [path[:len(tail)] for path,tail in zip(prompt.follow(befores), tails)]
-    generator = torch.Generator(language_model.device).manual_seed(request.seed)
-    u = torch.rand(request.n, max_tokens, generator=generator, device=language_model.device)
-    return [_Row(prompt, *each) for each in zip(request.stops(), u, befores, paths)]
+    device = prompt.model.device
+    u = torch.rand(len(tails), max_tokens, generator=torch.Generator(device).manual_seed(seed), device=device)
+    return [_Row(prompt, *each) for each in zip(stops, u, befores, paths)]
 
 # %% ../../nbs/language/01_sampler.ipynb #62145620
 @patch
@@ -522,7 +528,8 @@ def sample_all(self:LanguageModel,
 )->list[list[Sample]]: # For each request its samples
     "Continue several prompts, all together"
     how = dict(temperature=temperature, top_p=top_p)
-    asked = [_rows(self, request, max_tokens) for request in requests]
+    checked = [_checked(self, request, max_tokens) for request in requests]
+    asked = [_rows(*c, request.seed, max_tokens) for c,request in zip(checked, requests)]
     for rows in asked: _along(rows, self.ends, **how)
     written = [row for rows in asked for row in rows if not row.ended]
     room = max((len(row.path) for row in written), default=0) + max_tokens + TOKENS_AT_ONCE
@@ -530,7 +537,7 @@ def sample_all(self:LanguageModel,
     with _shared_prompt(self.model):
         for start in range(0, len(written), size):
             part = written[start:start+size]
-            suffix = _Suffix([row.prompt for row in part], [row.path for row in part])
+            suffix = _Suffix([row.prompt for row in part], [row.path for row in part], room)
             _continue(self, suffix, part, **how)
     return [[row.sample() for row in rows] for rows in asked]
 

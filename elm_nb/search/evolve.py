@@ -65,15 +65,22 @@ def _answered(mutator, question):
     proposals = _proposed(mutator, *question)
     return proposals, perf_counter() - begun
 
+def _promised(mutator, question, evaluators):
+    "A function that gives the answer of an evaluator, or one from here if no evaluator can give it"
+    try: pending = evaluators.submit(partial(_answered, mutator), [question])
+    except EvaluatorError: return partial(_answered, mutator, question)
+
+    def wait():
+        try: answer, = pending.results()
+        except EvaluatorError as error: answer = error
+        return _answered(mutator, question) if isinstance(answer, EvaluatorError) else answer
+    return wait
+
 def _answers(mutator, questions, evaluators):
     "The answer to each question, in order; where the mutator is portable, the next are on their way"
-    if not getattr(mutator, 'portable', False):
-        yield from (_answered(mutator, question) for question in questions)
-        return
-    pending = [evaluators.submit(partial(_answered, mutator), [question]) for question in questions]
-    for question,p in zip(questions, pending):
-        answer, = p.results()
-        yield _answered(mutator, question) if isinstance(answer, EvaluatorError) else answer
+    portable = getattr(mutator, 'portable', False)
+    promised = [_promised(mutator, q, evaluators) for q in questions] if portable else []
+    yield from (answer() for answer in promised or [partial(_answered, mutator, q) for q in questions])
 
 # %% ../../nbs/search/06_evolve.ipynb #438c7731
 class _Batch(NamedTuple):

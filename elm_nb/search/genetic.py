@@ -197,13 +197,14 @@ def _statement_of(program, nodes):
 class _Parent:
     "A program that children are made from"
     def __init__(self, program):
-        self.tree, self.text = ast.parse(program), program
-        text = ast.unparse(self.tree)
-        if text != program: self.tree = ast.parse(text)
-        self.lines = text.split('\n')
+        tree = ast.parse(program)
+        text = ast.unparse(tree)
+        again = tree if text == program else ast.parse(text)
+        settled = text == program or ast.unparse(again) == text
+        self.text, self.lines, self.tree = program, text.split('\n'), again if settled else tree
         self.tree.nodes = list(ast.walk(self.tree))
-        self.statement_of = _statement_of(text, self.tree.nodes)
-        self.has_string = any(map(_is_string, self.tree.nodes))
+        self.as_whole = not settled or any(map(_is_string, self.tree.nodes))
+        self.statement_of = {} if self.as_whole else _statement_of(text, self.tree.nodes)
 
 def _is_string(node):
     constant = isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))
@@ -221,7 +222,7 @@ def _has_minus(replaced): return any('-' in repr(r.node.value) for r in replaced
 def _written(self:_Parent, replaced):
     "The text of the tree, in which something was replaced"
     statements = {self.statement_of.get(getattr(r.node, 'lineno', None)) for r in replaced}
-    if self.has_string or None in statements: return _again(ast.unparse(self.tree))
+    if self.as_whole or None in statements: return _again(ast.unparse(self.tree))
     lines, below, minus = list(self.lines), sys.maxsize, _has_minus(replaced)
     for s in sorted(statements, key=lambda s: (-s.end_lineno, s.lineno)):
         if s.lineno >= below: continue

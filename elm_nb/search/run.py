@@ -201,9 +201,9 @@ def differences(
 # %% ../../nbs/search/05_run.ipynb #aaccff84
 class Spent(NamedTuple):
     "Where the seconds of an iteration went"
-    sampling:float=0.   # A mutator proposed, in the mean of the ranks
+    sampling:float=0.   # A mutator proposed, in the mean of the ranks; of the evaluators if it is portable
     evaluating:float=0. # Programs were evaluated, in the mean of the evaluators
-    waiting:float=0.    # The first rank waited for evaluators and for other ranks
+    waiting:float=0.    # The first rank waited for evaluations and for other ranks
 
 # %% ../../nbs/search/05_run.ipynb #fe069238
 _columns = [f.name for f in fields(Entry)]

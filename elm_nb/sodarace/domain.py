@@ -172,7 +172,8 @@ RULES = {
     'pieces that hang on nothing': 'left out',
     'largest walker': MAX_SIZE,
     'most joints': WalkerCreator.max_joints,
-    'joints in the ground': 'refused'}
+    'joints in the ground': 'refused',
+    'a grid asks for': 'pairs that may still be joined'}
 
 # %% ../../nbs/sodarace/06_domain.ipynb #152f861b
 def _terrain_called(name):
