@@ -2,9 +2,9 @@
 
     python benchmarks/long.py [evaluations]
 
-Genetic evaluations from the square in one run of `elm evolve`, 150,000 unless said otherwise.
+Genetic evaluations from the square in one run of `elm evolve`, 100,000 unless said otherwise.
 It is watched from outside: resident memory of its process and of its evaluators, every ten seconds. Then it
-is asked for one iteration more: when is that in the log, and how much memory did it take? Six minutes on two
+is asked for one iteration more: when is that in the log, and how much memory did it take? Four minutes on two
 cores; a million take about two hours, since walkers grow.
 """
 import json
@@ -76,7 +76,7 @@ def tenths(folder):
 
 
 if __name__ == '__main__':
-    n = int(sys.argv[1]) if len(sys.argv) > 1 else 150_000
+    n = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     if n < 10_000: raise SystemExit('this measures tenths of a long run; ask for 10000 evaluations or more')
     iterations = n//PER_ITERATION
     with TemporaryDirectory() as scratch:
