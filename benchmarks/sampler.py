@@ -4,9 +4,9 @@
 
 The four seed programs, 32 continuations of 48 tokens each, in two processes of one thread: transformers'
 generate, generate with the cache of a prompt that was read once, and the sampler of this package, in fp32 and
-bf16; then whole mutations. If xllamacpp is installed,
-llama.cpp samples the same prompts from the same weights, quantised to 4 bits as they were published, with
-two threads and 32 slots. Takes about five minutes on two cores.
+bf16; then whole mutations. If xllamacpp is installed, llama.cpp samples the same prompts from the same
+weights, quantised to 4 bits as they were published, with two threads and 32 slots. Takes about five minutes
+on two cores.
 """
 import json, tempfile, zipfile
 from pathlib import Path

@@ -94,7 +94,7 @@ def test_api_tables_tell_what_the_source_tells(soups):
     table = documented(soups['sodarace/simulator'], 'simulate')
     cells = [[td.get_text() for td in tr.find_all('td')] for tr in table.select('tbody tr')]
     rows = {row[0]: row for row in cells}
-    assert rows['backend'][1:3] == ['str', 'BACKEND'] and 'the reference' in rows['backend'][3]
+    assert rows['backend'][1:3] == ['str', 'BACKEND'] and 'needs the extra' in rows['backend'][3]
     assert table.select_one('a[href*="walker.html#walker"]') and rows['returns'][1] == 'Rollout'
     assert 'Index of the first joint' in documented(soups['sodarace/walker'], 'muscle').get_text() # a field
     # of a function whose name another module has, too

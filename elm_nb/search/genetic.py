@@ -202,7 +202,7 @@ class _Parent:
         again = tree if text == program else ast.parse(text)
         settled = text == program or ast.unparse(again) == text
         self.text, self.lines, self.tree = program, text.split('\n'), again if settled else tree
-        self.tree.nodes = list(ast.walk(self.tree))
+        self.tree.nodes = _walk(self.tree)
         self.as_whole = not settled or any(map(_is_string, self.tree.nodes))
         self.statement_of = {} if self.as_whole else _statement_of(text, self.tree.nodes)
 

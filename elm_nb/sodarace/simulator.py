@@ -287,7 +287,7 @@ def simulate(
     terrain:Terrain=flat(),
     config:SimConfig=SimConfig(),
     fps:float=0, # Frames a second to keep, a divisor of 1/`config.dt`; 0 keeps the first and the last
-    backend:str=BACKEND # 'pymunk', the reference, or 'numba', the default where that is installed
+    backend:str=BACKEND # 'pymunk', the reference, or 'numba', the default; needs the extra `fast`
 )->Rollout:
     "Let a walker come to rest on a terrain, then move; `InvalidWalker` if it has no place there"
     check_backend(backend)
