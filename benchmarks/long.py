@@ -1,8 +1,9 @@
 """Does a long run stay as fast and as small as it began? elm_nb/data/long.json
 
-    python benchmarks/long.py [evaluations]
+    python benchmarks/long.py [evaluations [folder]]
 
-Genetic evaluations from the square in one run of `elm evolve`, 100,000 unless said otherwise.
+Genetic evaluations from the square in one run of `elm evolve`, 100,000 unless said otherwise; the run is kept
+if a folder for it is named.
 It is watched from outside: resident memory of its process and of its evaluators, every ten seconds. Then it
 is asked for one iteration more: when is that in the log, and how much memory did it take? Four minutes on two
 cores; a million take about two hours, since walkers grow.
@@ -80,7 +81,7 @@ if __name__ == '__main__':
     if n < 10_000: raise SystemExit('this measures tenths of a long run; ask for 10000 evaluations or more')
     iterations = n//PER_ITERATION
     with TemporaryDirectory() as scratch:
-        folder = Path(scratch)/'run'
+        folder = Path(sys.argv[2] if len(sys.argv) > 2 else f'{scratch}/run')
         rows = watched(folder, 10, 'evolve', '--mutator', 'genetic',
             '--iterations', str(iterations), '--out', str(folder))
         bytes_each, by_tenth = size(folder)/n, tenths(folder)

@@ -27,6 +27,7 @@ from .language.finetune import finetune, FinetuneConfig
 from .language.model import SMOLLM2, find_model
 from .language.training import check_numbers
 from .launch import count_evaluators, count_processes, is_first_process, launch, Workers
+from .search.evolve import micro_batches
 from .search.run import differences, read_config, RunError, write_whole
 from .sodarace.domain import SEEDS, Sodarace
 from .sodarace.simulator import BACKEND
@@ -45,6 +46,7 @@ class PipelineConfig:
     evolve:int=6          # And with the language model
     parents:int=2         # Niches chosen in each iteration
     children:int=16       # Edits of each parent; the language model is the faster, the more there are
+    together:int=8        # Edits that it writes at once, see `EvolveConfig`
     finetune:FinetuneConfig=FinetuneConfig()
     threshold:float=0.5   # Share of its niche's best that a program must reach to be learned from
     generator:GeneratorConfig=GeneratorConfig()
@@ -67,7 +69,8 @@ def _check_names(given, known, what):
         raise RunError(f'{what} must be some of {", ".join(known)}, each once; got {said}')
 
 def _check(config):
-    counted = 'runs', 'warmup', 'evolve', 'parents', 'children', 'samples', 'repeats', 'crosswise'
+    counted = ('runs', 'warmup', 'evolve', 'parents', 'children', 'together', 'samples', 'repeats',
+        'crosswise')
     check_numbers(config, {**dict.fromkeys(counted, 1), 'seed': 0}, ('threshold',))
     if config.threshold > 1:
         raise RunError(f'threshold is {config.threshold}; it must be at most 1, for example 0.5')
@@ -93,7 +96,7 @@ _small = PipelineConfig(
 # %% ../nbs/05_pipeline.ipynb #1df18489
 _paper = PipelineConfig(
     seed_programs=('square', 'cppn_fixed', 'cppn_mutable'), runs=3, warmup=2000, evolve=2000,
-    parents=16, children=32,
+    parents=16, children=32, together=256,
     finetune=FinetuneConfig(edits=20000, batch=16),
     generator=GeneratorConfig(SMOLLM2, rank=0, epochs=3., batch=64, lr=2e-4), samples=1024,
     reinforce=ReinforceConfig(iterations=100, samples=1024, epochs=4, batch=256, lr=1e-5, value_lr=1e-5),
@@ -165,7 +168,8 @@ def stage1(workers:Workers, config:PipelineConfig, folder:Path):
     "Evolve with the genetic mutator, then with a language model that was fine-tuned on what that found"
     _warm_up(workers, config, folder)
     _learn(workers, config, folder)
-    adapted = _asked(config, iterations=config.evolve, format=config.finetune.format, model=PIPELINE_MODEL)
+    adapted = _asked(config, iterations=config.evolve, together=config.together,
+        format=config.finetune.format, model=PIPELINE_MODEL)
     there = replace(adapted, model=str(folder/PIPELINE_MODEL))
     mutator = make_mutator(there, world(config), workers.device)
     for name,seed,out in _runs(config, folder, 'diff'):
@@ -261,7 +265,8 @@ def _most(config):
     "Processes that have something to do at least somewhere"
     generator, reinforce = config.generator, config.reinforce
     steps = math.ceil(generator.batch/generator.micro_batch), math.ceil(reinforce.samples/reinforce.together)
-    return max(config.parents, *steps)
+    batches = micro_batches(config.parents, config.children, config.together)
+    return max(len(batches), *steps)
 
 def pipeline(
     config:PipelineConfig,

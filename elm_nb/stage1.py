@@ -38,6 +38,7 @@ class EvolveConfig:
     iterations:int=16
     parents:int=4               # Niches chosen in each iteration
     children:int=8              # Edits of each parent
+    together:int=8              # Edits that the diff mutator writes at once; on a GPU some hundreds
     seed:int=0                  # Of the run
     model:str=EDITS             # Of the diff mutator, see `find_model`; the default was trained on edits
     temperature:float=1.0       # Of the diff mutator
@@ -54,7 +55,7 @@ class EvolveConfig:
 # %% ../nbs/04_stage1.ipynb #3edc5cee
 def _check_values(config):
     "Refuse names that do not exist, and numbers that no run can be made with"
-    for name in ('iterations', 'parents', 'children'):
+    for name in ('iterations', 'parents', 'children', 'together'):
         n = getattr(config, name)
         if n < 1: raise RunError(f'{name} is {n}; it must be at least 1')
     if config.seed < 0: raise RunError(f'seed is {config.seed}; it must not be negative')
@@ -69,7 +70,7 @@ def _check_values(config):
 # %% ../nbs/04_stage1.ipynb #ac9b0683
 _NO_EFFECT = {
     'diff': ('numbers_only',),
-    'genetic': ('model', 'temperature', 'top_p', 'format', 'examples', 'adaptive', 'bf16')}
+    'genetic': ('together', 'model', 'temperature', 'top_p', 'format', 'examples', 'adaptive', 'bf16')}
 _OTHER = {'diff': 'genetic', 'genetic': 'diff'}
 
 def _check_effects(config):
@@ -157,7 +158,7 @@ def run_evolution(
     program = seed_program(domain, config.seed_program)
     with Run(folder, recorded(config, domain)) if workers.is_first else nullcontext() as run:
         evolve(domain, mutator, program, config.iterations, config.parents, config.children, config.seed,
-            run, workers)
+            run, workers, config.together)
 
 # %% ../nbs/04_stage1.ipynb #67d8f857
 def start(
@@ -168,7 +169,7 @@ def start(
     work:Callable=run_evolution # What every process does with the configuration and the folder
 ):
     "Evolve as a configuration says, in one process or several"
-    batches = len(micro_batches(config.parents, config.children))
+    batches = len(micro_batches(config.parents, config.children, config.together))
     processes = count_processes(processes, batches if config.mutator == 'diff' else 1)
     evaluators = count_evaluators(evaluators, processes)
     domain = find_domain(config.domain, **config.options)
@@ -252,7 +253,7 @@ def run_rounds(
             mutator = make_mutator(of_round, domain, workers.device)
             until = (k+1)*config.iterations
             evolve(domain, mutator, program, until, config.parents, config.children, config.seed,
-                run, workers)
+                run, workers, config.together)
 
 # %% ../nbs/04_stage1.ipynb #2989bb5d
 def start_rounds(

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 
 from .model import LanguageModel, ModelError, TooLongError
-from .sampler import _as_prompt, Prompt
+from .sampler import _as_prompt, _checked, Prompt, Request
 from ..search.edit import Applied, apply, parse, Proposal
 
 # %% ../../nbs/language/03_mutator.ipynb #276ee1df
@@ -279,12 +279,15 @@ def _questions(self:DiffMutator, prompt, program, given, n, rng):
 
 # %% ../../nbs/language/03_mutator.ipynb #6c1e2d02
 @patch
-def _answers(self:DiffMutator, prompt, questions, rng):
+def _request(self:DiffMutator, prompt, questions, rng):
     infill = self.format == 'infill'
-    return self.model.sample(prompt, len(questions), seed=int(rng.integers(2**63)),
+    request = Request(prompt, len(questions), seed=int(rng.integers(2**63)),
         tails=[q.text for q in questions] if infill else None,
         guesses=[q.guess for q in questions] if infill else None,
-        stop=[q.complete for q in questions], **self.sampling)
+        stop=[q.complete for q in questions])
+    _checked(self.model, request, self.sampling['max_tokens'])
+    return request
+
 
 # %% ../../nbs/language/03_mutator.ipynb #d3d7f389
 @patch
@@ -295,6 +298,43 @@ def _proposal(self:DiffMutator, program, message, question, sample):
     return Proposal(unfinished, message, raw)
 
 # %% ../../nbs/language/03_mutator.ipynb #cc1f1e11
+class _Asked(NamedTuple):
+    "What the model is asked about a program"
+    program:str
+    message:str
+    questions:list[Question]
+    request:Request|None # Without one, all answers are
+    failed:Proposal=None
+
+@patch
+def _asked(self:DiffMutator, program, n, seed):
+    rng, given = np.random.default_rng(seed), program.rstrip('\n')
+    weights = np.array(list(self.messages.values()))
+    message = str(rng.choice(list(self.messages), p=weights/weights.sum()))
+    prompt = self._prompt(given, message)
+    try:
+        questions = self._questions(prompt, program, given, n, rng)
+        return _Asked(program, message, questions, self._request(prompt, questions, rng))
+    except TooLongError as error:
+        failed = Proposal(Applied(program, 'malformed', str(error)), message)
+        return _Asked(program, message, [None]*n, None, failed)
+
+
+# %% ../../nbs/language/03_mutator.ipynb #cc1f1e12
+@patch
+def propose_all(self:DiffMutator,
+    parents:Sequence[tuple[str,int,Sequence[int]]] # Of each what `propose` takes
+)->list[list[Proposal]]: # For each parent its children
+    "Ask the model for changes of several programs, all together"
+    asked = [self._asked(*parent) for parent in parents]
+    written = iter(self.model.sample_all([a.request for a in asked if a.request], **self.sampling))
+    proposals = []
+    for a in asked:
+        read = partial(self._proposal, a.program, a.message)
+        proposals.append(list(map(read, a.questions, next(written))) if a.request
+            else [a.failed]*len(a.questions))
+    return proposals
+
 @patch
 def propose(self:DiffMutator,
     program:str, # The parent
@@ -302,12 +342,6 @@ def propose(self:DiffMutator,
     seed:Sequence[int] # Another seed, other children
 )->list[Proposal]: # `n` of them, with the message, and as `raw` the question and what the model answered
     "Ask the model for `n` changes of a program"
-    rng, given = np.random.default_rng(seed), program.rstrip('\n')
-    weights = np.array(list(self.messages.values()))
-    message = str(rng.choice(list(self.messages), p=weights/weights.sum()))
-    prompt = self._prompt(given, message)
-    try:
-        questions = self._questions(prompt, program, given, n, rng)
-        samples = self._answers(prompt, questions, rng)
-    except TooLongError as error: return [Proposal(Applied(program, 'malformed', str(error)), message)]*n
-    return [self._proposal(program, message, *each) for each in zip(questions, samples)]
+    proposals, = self.propose_all([(program, n, seed)])
+    return proposals
+

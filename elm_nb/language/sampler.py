@@ -175,8 +175,7 @@ class _Suffix:
         room, (heads, _, size) = min(most, max(map(len, paths)) + _ROOM), layers[0].keys[0].shape
         self.keys = layers[0].keys.new_zeros(len(layers), len(paths), heads, room, size)
         self.values = torch.zeros_like(self.keys)
-        self.lengths = torch.tensor([len(path) for path in paths], device=self.keys.device) # after the prompt
-        self.mask = None # for the tokens that are being computed, see `hidden`
+        self.lengths = torch.tensor([len(path) for path in paths]) # after the prompt; where Python counts
         self._group(prompts)
         for prompt,a,b in self.groups:
             if self.lengths[a:b].any(): self._begin(prompt, a, paths[a:b])
@@ -195,7 +194,7 @@ def _group(self:_Suffix, prompts):
         first, *others = rows
         self.groups.append((first, len(starts), len(starts) + 1 + len(others)))
         starts += [_keys(first, 0).shape[1]]*(1 + len(others))
-    self.starts = torch.tensor(starts, device=self.keys.device) # tokens of the prompt of each row
+    self.starts = torch.tensor(starts) # tokens of the prompt of each row
     self.longest = max(starts, default=0)
 
 @patch
@@ -220,18 +219,18 @@ def keep(self:_Suffix, rows):
 @patch
 def places(self:_Suffix, n):
     "Of the next n tokens of each row: (rows, n)"
-    return self.lengths[:,None] + torch.arange(n, device=self.lengths.device)
+    return self.lengths[:,None] + torch.arange(n)
 
 @patch
 def update(self:_Suffix, keys, values, layer, *args, **kwargs):
-    places = self.places(keys.shape[2])
-    rows, end = torch.arange(len(places), device=places.device)[:,None], int(places.max()) + 1
+    rows, end = torch.arange(len(keys), device=keys.device)[:,None], self.end
     if end > self.keys.shape[3]: # up to twice the room
         more = 0, 0, 0, max(end, min(self.most, 2*self.keys.shape[3])) - self.keys.shape[3]
         self.keys, self.values = F.pad(self.keys, more), F.pad(self.values, more)
-    self.keys[layer][rows,:,places] = keys.transpose(1, 2)
-    self.values[layer][rows,:,places] = values.transpose(1, 2)
+    self.keys[layer][rows,:,self.next] = keys.transpose(1, 2)
+    self.values[layer][rows,:,self.next] = values.transpose(1, 2)
     return self.keys[layer,:,:,:end], self.values[layer,:,:,:end]
+
 
 # %% ../../nbs/language/01_sampler.ipynb #01854b50
 @patch
@@ -239,7 +238,7 @@ def hidden(self:_Suffix, n):
     "Which places must the next n tokens not look at? (rows, n, places); None if they may look at all"
     places = self.places(n)
     if n == 1 and (places == places[0]).all(): return None
-    return torch.arange(int(places.max())+1, device=places.device) > places[:,:,None]
+    return torch.arange(int(places.max())+1) > places[:,:,None]
 
 # %% ../../nbs/language/01_sampler.ipynb #453aaf7e
 def _together(x):
@@ -308,13 +307,20 @@ def _shared_prompt(model):
     finally: model.set_attn_implementation(before)
 
 # %% ../../nbs/language/01_sampler.ipynb #23534d68
+@patch
+def step(self:_Suffix, n):
+    "Prepare for the next n tokens of each row, and give their positions in the text: (rows, n)"
+    places, hidden = self.places(n), self.hidden(n)
+    self.end, self.next = int(places.max()) + 1, places.to(self.keys.device)
+    self.mask = None if hidden is None else hidden.to(self.keys.device)
+    return self.starts[:,None] + places
+
 def _follow(language_model, suffix, ids):
     "Logits after each of the next tokens of the rows: (rows, n, vocabulary)"
-    n = ids.shape[1]
-    suffix.mask = suffix.hidden(n)
-    positions = suffix.starts[:,None] + suffix.places(n)
-    positions = positions.clamp(max=language_model.context-1) # of padding, too
-    return language_model.model(ids, past_key_values=suffix, position_ids=positions, suffix=suffix).logits
+    positions = suffix.step(ids.shape[1]).clamp(max=language_model.context-1) # of padding, too
+    return language_model.model(ids, past_key_values=suffix, suffix=suffix,
+        position_ids=positions.to(ids.device)).logits
+
 
 # %% ../../nbs/language/01_sampler.ipynb #1170cfb5
 def _likeliest_first(p, enough, k=256):
@@ -323,8 +329,8 @@ def _likeliest_first(p, enough, k=256):
     ids = p.topk(k, sorted=False).indices.sort(dim=-1).values
     found, order = p.gather(-1, ids).sort(dim=-1, descending=True, stable=True)
     ids = ids.gather(-1, order)
-    wide = found.sum(dim=-1) <= enough + 1e-3
-    if wide.any():
+    wide = [i for i,few in enumerate((found.sum(dim=-1) <= enough + 1e-3).tolist()) if few]
+    if wide:
         found, ids = (F.pad(x, (0, p.shape[1]-k)) for x in (found, ids))
         found[wide], ids[wide] = p[wide].sort(dim=-1, descending=True, stable=True)
     return found, ids
@@ -403,6 +409,7 @@ class _Row:
 def _add_tokens(rows, logits, ends, **how):
     "Sample a token for each row"
     u, logits = torch.stack([row.u[len(row.tokens)] for row in rows]), logits.float()
+    u = u.to(logits.device)
     tokens = _sample_token(logits, u=u, **how)
     log_probabilities = logits.gather(-1, tokens[:,None])[:,0] - logits.logsumexp(dim=-1)
     for row,token,log_probability in zip(rows, tokens.tolist(), log_probabilities.tolist()):
@@ -513,8 +520,7 @@ def _rows(prompt, tails, guesses, stops, seed, max_tokens):
     "What is asked for, as rows of which nothing is written yet"
     befores = [tail + guess[:max_tokens-1] for tail,guess in zip(tails, guesses)]
     paths = [path[:len(tail)] for path,tail in zip(prompt.follow(befores), tails)]
-    device = prompt.model.device
-    u = torch.rand(len(tails), max_tokens, generator=torch.Generator(device).manual_seed(seed), device=device)
+    u = torch.rand(len(tails), max_tokens, generator=torch.Generator().manual_seed(seed)) # on every device
     return [_Row(prompt, *each) for each in zip(stops, u, befores, paths)]
 
 # %% ../../nbs/language/01_sampler.ipynb #62145620
@@ -579,8 +585,9 @@ def log_probabilities(self:LanguageModel,
     embedded = self.embed(ids, soft_prompt)
     logits = self.model(inputs_embeds=embedded, use_cache=False, logits_to_keep=longest-start+1).logits[:,:-1]
     at = torch.arange(start, longest)
-    mask = ((at >= first[:,None]) & (at < length[:,None])).to(self.device)
-    found = -F.cross_entropy(logits[mask].float(), ids[:,start:][mask], reduction='none')
+    counts = (at >= first[:,None]) & (at < length[:,None])
+    row, column = counts.nonzero().to(self.device).T
+    found = -F.cross_entropy(logits[row,column].float(), ids[row,column+start], reduction='none')
     return _in_rows(found, length - first)
 
 # %% ../../nbs/language/01_sampler.ipynb #f2a0eca8

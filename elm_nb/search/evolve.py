@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain, groupby
+from itertools import chain, count, groupby, product
 from time import perf_counter
 from typing import NamedTuple, Protocol
 
@@ -33,58 +33,74 @@ class Mutator(Protocol):
     def propose(self, program:str, n:int, seed:Sequence[int])->list[Proposal]: ... # `n` proposals
 
 # %% ../../nbs/search/06_evolve.ipynb #42f68fc7
+_MOST = 32 # children of a question
+
 def micro_batches(
     parents:int,  # Of an iteration
     children:int, # Of each parent
-    size:int=32   # Largest micro-batch
-)->list[tuple[int,int]]: # (index of the parent, number of children)
+    together:int  # Children of a micro-batch, if one question does not ask for more
+)->list[list[tuple[int,int]]]: # Of each micro-batch (index of the parent, number of its children)
     "Cut an iteration into micro-batches, the same way whatever the number of processes"
-    return [(p, min(size, children-start)) for p in range(parents) for start in range(0, children, size)]
+    sizes = [min(_MOST, children-start) for start in range(0, children, _MOST)]
+    batches, room = [], 0
+    for parent,n in product(range(parents), sizes):
+        if n > room: batches, room = [*batches, []], together
+        batches[-1].append((parent, n))
+        room -= n
+    return batches
+
 
 # %% ../../nbs/search/06_evolve.ipynb #e55e5a78
-def _proposed(mutator, program, n, seed):
-    "`n` proposals, whatever the mutator does"
-    try:
-        proposals = list(mutator.propose(program, n, seed))
-        if len(proposals) == n: return proposals
-        raise ValueError(f'asked for {n} proposals, it made {len(proposals)}')
-    except Exception as error:
-        failed = Applied(program, 'malformed', f'the mutator raised {one_line(error)}')
-        return [Proposal(failed)]*n
-
-# %% ../../nbs/search/06_evolve.ipynb #438c772b
 class _Question(NamedTuple):
     "What a mutator is asked, see `Mutator.propose`"
     program:str
     n:int
     seed:Sequence[int]
 
-def _answered(mutator, question):
-    "The proposals, and the seconds they took"
-    begun = perf_counter()
-    proposals = _proposed(mutator, *question)
-    return proposals, perf_counter() - begun
+def _as_many(proposals, n):
+    proposals = list(proposals)
+    if len(proposals) == n: return proposals
+    raise ValueError(f'asked for {n} proposals, it made {len(proposals)}')
 
-def _promised(mutator, question, evaluators):
-    "A function that gives the answer of an evaluator, or one from here if no evaluator can give it"
-    try: pending = evaluators.submit(partial(_answered, mutator), [question])
-    except EvaluatorError: return partial(_answered, mutator, question)
+def _proposed(mutator, questions):
+    "Proposals for each question, whatever the mutator does"
+    try:
+        several = hasattr(mutator, 'propose_all')
+        found = mutator.propose_all(questions) if several else [mutator.propose(*q) for q in questions]
+        return [_as_many(proposals, q.n) for proposals,q in zip(found, questions, strict=True)]
+    except Exception as error:
+        why = f'the mutator raised {one_line(error)}'
+        return [[Proposal(Applied(q.program, 'malformed', why))]*q.n for q in questions]
+
+
+# %% ../../nbs/search/06_evolve.ipynb #438c772b
+def _answered(mutator, questions):
+    "For each question proposals, and the seconds they took"
+    begun = perf_counter()
+    proposals = _proposed(mutator, questions)
+    return [(found, (perf_counter() - begun)/len(questions)) for found in proposals]
+
+def _promised(mutator, questions, evaluators):
+    "A function that gives the answers of an evaluator, or those from here if no evaluator can give them"
+    try: pending = evaluators.submit(partial(_answered, mutator), [questions])
+    except EvaluatorError: return partial(_answered, mutator, questions)
 
     def wait():
-        try: answer, = pending.results()
-        except EvaluatorError as error: answer = error
-        return _answered(mutator, question) if isinstance(answer, EvaluatorError) else answer
+        try: answers, = pending.results()
+        except EvaluatorError as error: answers = error
+        return _answered(mutator, questions) if isinstance(answers, EvaluatorError) else answers
     return wait
 
-def _answers(mutator, questions, evaluators):
-    "The answer to each question, in order; where the mutator is portable, the next are on their way"
+def _answers(mutator, batches, evaluators):
+    "The answers to each micro-batch, in order; where the mutator is portable, the next are on their way"
     portable = getattr(mutator, 'portable', False)
-    promised = [_promised(mutator, q, evaluators) for q in questions] if portable else []
-    yield from (answer() for answer in promised or [partial(_answered, mutator, q) for q in questions])
+    promised = [_promised(mutator, batch, evaluators) for batch in batches] if portable else []
+    yield from (answers() for answers in promised or [partial(_answered, mutator, b) for b in batches])
+
 
 # %% ../../nbs/search/06_evolve.ipynb #438c7731
-class _Batch(NamedTuple):
-    "A micro-batch, proposed and on its way through the evaluators"
+class _Family(NamedTuple):
+    "A parent and the children of a question, on their way through the evaluators"
     parent:Entry
     proposals:list[Proposal]
     evaluations:Pending # Of the proposals that are not their parent's text
@@ -94,7 +110,7 @@ def _tried(parent, answer, domain, evaluators):
     "Have proposals evaluated, without waiting for it"
     proposals, sampling = answer
     changed = [p.applied.source for p in proposals if p.applied.source != parent.program]
-    return _Batch(parent, proposals, evaluators.submit(partial(evaluated, domain), changed), sampling)
+    return _Family(parent, proposals, evaluators.submit(partial(evaluated, domain), changed), sampling)
 
 # %% ../../nbs/search/06_evolve.ipynb #0bed701c
 def _unchanged(iteration, parent, proposal):
@@ -110,18 +126,19 @@ def _measured(e:Evaluation):
         'behavior': tuple(float(b) for b in e.behavior), 'fingerprint': e.fingerprint}
 
 # %% ../../nbs/search/06_evolve.ipynb #1fdba424
-def _entries(batch, iteration):
-    "The log entries of a micro-batch, when its evaluations are there"
-    evaluations, entries = iter(survived(batch.evaluations.results())), []
-    for proposal in batch.proposals:
-        entry, source = _unchanged(iteration, batch.parent, proposal), proposal.applied.source
-        if source != batch.parent.program:
+def _entries(family, iteration):
+    "The log entries of children, when their evaluations are there"
+    parent, evaluations, entries = family.parent, iter(survived(family.evaluations.results())), []
+    for proposal in family.proposals:
+        entry, source = _unchanged(iteration, parent, proposal), proposal.applied.source
+        if source != parent.program:
             e = next(evaluations)
-            same = e.fingerprint and e.fingerprint == batch.parent.fingerprint
-            entry = replace(entry, diff=make(batch.parent.program, source), program=source,
+            same = e.fingerprint and e.fingerprint == parent.fingerprint
+            entry = replace(entry, diff=make(parent.program, source), program=source,
                 runnable=e.status == 'ok' and not same, **_measured(e))
         entries.append(entry)
     return entries
+
 
 # %% ../../nbs/search/06_evolve.ipynb #42ad2b76
 def _seed_entry(domain, program, workers):
@@ -133,33 +150,37 @@ def _seed_entry(domain, program, workers):
 
 # %% ../../nbs/search/06_evolve.ipynb #f708714e
 def _spent(sampling, evaluating, waiting, portable, workers):
-    "Means of the ranks and of the evaluators, from what the micro-batches took"
+    "Means of the ranks and of the evaluators, from what the questions took"
     evaluators = workers.ranks*max(workers.evaluators.n, 1)
     samplers = evaluators if portable else workers.ranks
     return Spent(sum(sampling)/samplers, sum(evaluating)/evaluators, waiting)
 
-def _questions(champions, cut, share, seed):
-    "What a rank has to ask the mutator: parents, and questions"
-    asked = []
-    for k in share:
-        parent, n = champions[cut[k][0]].item, cut[k][1]
-        asked.append((parent, _Question(parent.program, n, [*seed, k+1])))
-    return zip(*asked) if asked else ((), ())
+def _batches(champions, children, together, seed):
+    "The micro-batches of an iteration: parents, and questions"
+    numbers, found = count(1), []
+    for batch in micro_batches(len(champions), children, together):
+        parents = [champions[p].item for p,_ in batch]
+        found.append((parents, [_Question(parent.program, n, [*seed, next(numbers)])
+            for parent,(_,n) in zip(parents, batch)]))
+    return found
 
-def _iteration(iteration, archive, next_id, domain, mutator, parents, children, seed, workers):
+def _iteration(iteration, archive, next_id, domain, mutator, parents, children, seed, together, workers):
     "The log entries of one iteration, added to the archive, and where its time went; for every rank the same"
     champions = archive.sample(parents, np.random.default_rng([seed, iteration, 0]))
-    cut = micro_batches(parents, children)
-    who, questions = _questions(champions, cut, workers.share(len(cut)), [seed, iteration])
-    answers = _answers(mutator, questions, workers.evaluators)
-    tried = [_tried(parent, answer, domain, workers.evaluators) for parent,answer in zip(who, answers)]
+    batches = _batches(champions, children, together, [seed, iteration])
+    mine, evaluators = [batches[k] for k in workers.share(len(batches))], workers.evaluators
+    answers = _answers(mutator, [questions for _,questions in mine], evaluators)
+    tried = [[_tried(*each, domain, evaluators) for each in zip(parents, answer)]
+        for (parents,_),answer in zip(mine, answers)]
     begun = perf_counter()
-    done = workers.gather([(_entries(b, iteration), b.sampling, b.evaluations.seconds) for b in tried])
+    done = workers.gather([[(_entries(f, iteration), f.sampling, f.evaluations.seconds) for f in families]
+        for families in tried])
     waiting = perf_counter() - begun
-    entries, sampling, evaluating = zip(*done)
+    entries, sampling, evaluating = zip(*chain.from_iterable(done))
     numbered = [replace(e, id=i) for i,e in enumerate(chain.from_iterable(entries), next_id)]
     portable = getattr(mutator, 'portable', False)
     return admit(archive, numbered), _spent(sampling, evaluating, waiting, portable, workers)
+
 
 # %% ../../nbs/search/06_evolve.ipynb #8fc8c895
 def _iterations_so_far(run, workers):
@@ -213,7 +234,8 @@ def evolve(
     children:int=8,  # Edits of each parent
     seed:int=0,      # Another seed, another run
     run:Run=None,    # Where to log, in the first rank; without one nothing is kept on disk
-    workers:Workers=None # Who does it; by default the ranks that are there, which evaluate themselves
+    workers:Workers=None, # Who does it; by default the ranks that are there, which evaluate themselves
+    together:int=8   # Children that are proposed at once, of several parents; see `micro_batches`
 )->GridArchive:
     "Evolve a program; a `run` that has begun goes on where it ended"
     workers = workers or Workers()
@@ -231,7 +253,7 @@ def evolve(
         for iteration in range(last.iteration + 1, iterations + 1):
             begun = perf_counter()
             new, spent = _iteration(iteration, archive, evaluations, domain, mutator,
-                parents, children, seed, workers)
+                parents, children, seed, together, workers)
             evaluations += len(new)
             warnings.look_through(new)
             _learn(mutator, new, warnings)
