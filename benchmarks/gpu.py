@@ -139,7 +139,8 @@ def main(
     out, sizes = Path(out), [int(n) for n in rows.split(',')]
     out.mkdir(parents=True, exist_ok=True)
     file = out/'gpu.json'
-    found = json.loads(file.read_text()) if file.exists() else {'machine': machine(), 'model of stages 2 and 3': model}
+    new = {'machine': machine(), 'model of stages 2 and 3': model}
+    found = json.loads(file.read_text()) if file.exists() else new
     with Workers(count_evaluators()) as workers:
         parts = {
             'genetic': lambda: genetic(out, programs),

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from .. import ElmError
 from ..search.domain import find_domain
-from ..search.edit import UNREADABLE
+from ..search.edit import syntax_tree, UNREADABLE
 from ..search.map_elites import GridArchive
 from ..search.run import read_config, Run, write_whole
 
@@ -29,7 +29,7 @@ def canonical(
     program:str
 )->str:
     "A program in the one form in which it is stored, without comments and formatting"
-    return ast.unparse(ast.parse(program))
+    return ast.unparse(syntax_tree(program))
 
 # %% ../../nbs/invention/00_dataset.ipynb #071f9b9d
 class DatasetError(ElmError):

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from fastcore.basics import patch
 
-from .edit import UNREADABLE, Applied, Proposal
+from .edit import Applied, Proposal, syntax_tree, UNREADABLE
 
 # %% ../../nbs/search/04_genetic.ipynb #3b8e61fa
 class Replaced(NamedTuple):
@@ -197,9 +197,9 @@ def _statement_of(program, nodes):
 class _Parent:
     "A program that children are made from"
     def __init__(self, program):
-        tree = ast.parse(program)
+        tree = syntax_tree(program)
         text = ast.unparse(tree)
-        again = tree if text == program else ast.parse(text)
+        again = tree if text == program else syntax_tree(text)
         settled = text == program or ast.unparse(again) == text
         self.text, self.lines, self.tree = program, text.split('\n'), again if settled else tree
         self.tree.nodes = _walk(self.tree)
@@ -211,7 +211,7 @@ def _is_string(node):
     return constant or isinstance(node, ast.JoinedStr)
 
 # %% ../../nbs/search/04_genetic.ipynb #5e21c0a8
-def _again(text): return ast.unparse(ast.parse(text))
+def _again(text): return ast.unparse(syntax_tree(text))
 
 def _is_flat(text): return ' '*200 not in text and sum(map(text.count, '([{')) < 150
 

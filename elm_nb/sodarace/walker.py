@@ -92,6 +92,7 @@ class WalkerCreator:
 
     def __init__(self):
         self.joints = []
+        self.at = {} # Which joint stands at (x, y), or stands in for one there, for good
         self.muscles = []
         self.calls = 0
         self.ignored = {'joints': 0, 'muscles': 0, 'numbers': 0, 'phases': 0}
@@ -105,25 +106,30 @@ class WalkerCreator:
         return float(value)
 
     def _cut(self, value, name):
-        value, limit = self._number(value, name), self.max_number
-        if -limit <= value <= limit: return value
+        limit = self.max_number
+        if isinstance(value, (int, float)) and -limit <= value <= limit: return float(value)
+        value = self._number(value, name)
         self.ignored['numbers'] += 1
         return limit if value > 0 else -limit
 
-    def _count_call(self):
-        self.calls += 1
-        if self.calls > self.max_calls:
-            raise RuntimeError('a walker may take at most ' + str(self.max_calls) + ' calls')
+    def _refuse(self): raise RuntimeError('a walker may take at most ' + str(self.max_calls) + ' calls')
 
     def add_joint(self, x, y):
         "Add a joint at (x, y) and return its number; where none can be added, the nearest joint stands in"
-        self._count_call()
+        self.calls += 1
+        if self.calls > self.max_calls: self._refuse()
         x, y, least = self._cut(x, 'x'), self._cut(y, 'y'), self.min_distance
-        near = [0 for u,v in self.joints if -least < u-x < least and (x-u)**2 + (y-v)**2 < least**2]
-        if near or len(self.joints) == self.max_joints:
+        if (x, y) in self.at:
+            self.ignored['joints'] += 1
+            return self.at[x, y]
+        full = len(self.joints) == self.max_joints
+        if full or [0 for u,v in self.joints if -least < u-x < least and (x-u)**2 + (y-v)**2 < least**2]:
             self.ignored['joints'] += 1
             distances = [(x-u)**2 + (y-v)**2 for u,v in self.joints]
-            return distances.index(min(distances))
+            nearest = distances.index(min(distances))
+            if full: self.at[x, y] = nearest
+            return nearest
+        self.at[x, y] = len(self.joints)
         self.joints.append((x, y))
         self.degree.append(0)
         return len(self.joints) - 1
@@ -135,12 +141,15 @@ class WalkerCreator:
 
     def add_muscle(self, j0, j1, is_distance=True, amplitude=0.0, phase=0.0):
         "Join `j0` and `j1` by a spring of fixed length or, where `is_distance` is false, by one that swings"
-        self._count_call()
+        self.calls += 1
+        if self.calls > self.max_calls: self._refuse()
         n, turn = len(self.joints), self.turn
         if not (isinstance(j0, int) and isinstance(j1, int) and 0 <= j0 < n and 0 <= j1 < n):
             raise ValueError('a muscle joins two joints that add_joint returned')
-        amplitude, phase = self._cut(amplitude, 'amplitude'), self._number(phase, 'phase')
-        if not -turn < phase < turn: self.ignored['phases'] += 1
+        amplitude = self._cut(amplitude, 'amplitude')
+        if not (isinstance(phase, (int, float)) and -turn < phase < turn):
+            phase = self._number(phase, 'phase')
+            self.ignored['phases'] += 1
         j0, j1 = int(j0), int(j1)
         if not self.can_join(j0, j1):
             self.ignored['muscles'] += 1
