@@ -4,7 +4,8 @@ import hashlib
 
 import pytest
 from elm_nb.search import genetic
-from elm_nb.search.genetic import GeneticMutator
+from elm_nb.search.genetic import (GeneticMutator, OPERATORS, grow_expression, mutate_statement,
+    perturb_constant, replace_expression)
 from elm_nb.sodarace.domain import SEEDS, Sodarace
 
 PROGRAMS = {} # Source by name, with the numbers of joints, muscles and swinging muscles that its walker has
@@ -375,7 +376,11 @@ def test_program(name):
     walker = outcome.value
     assert [len(walker.joints), len(walker.muscles), sum(m.amplitude != 0 for m in walker.muscles)] == counts
 
-def children(program, n, seed): return [p.applied for p in GeneticMutator().propose(program, n, seed)]
+STRUCTURAL = replace_expression, grow_expression, mutate_statement, perturb_constant
+BOTH = pytest.mark.parametrize('operators', [OPERATORS, STRUCTURAL], ids=['default', 'structural'])
+
+def children(program, n, seed, operators=OPERATORS):
+    return [p.applied for p in GeneticMutator(operators).propose(program, n, seed)]
 
 def test_same_children():
     "The children of a seed are what they were when each was parsed from its parent's text and written twice"
@@ -392,11 +397,12 @@ ODD = ['x = 3 ** 2', 'def f():\n    return (-3) ** x + 5 ** -2 + x[-1] - -4', 'x
     'def f():\n' + ''.join(' '*k + 'if 1:\n' for k in range(1, 60)) + ' '*60 + 'x = 1',
     'x = ' + '('*120 + '1 + 2' + ')*3'*120, 'x = ' + '9'*5000]
 
-def test_children_are_canonical():
+@BOTH
+def test_children_are_canonical(operators):
     "Each child is what reading and writing it again would make of it, or it is malformed"
     for k,program in enumerate([*SEEDS.values(), *(program for *_, program in PROGRAMS.values()), *ODD]):
         for _ in range(4):
-            found = children(program, 20, [8, k])
+            found = children(program, 20, [8, k], operators)
             for child in found:
                 if child.status != 'malformed': assert ast.unparse(ast.parse(child.source)) == child.source
             program = found[0].source # the next are children of a child
@@ -454,19 +460,21 @@ async def f(a):
     return g(1) + \
         4'''.split('\n---\n')
 
-def test_statements_alone_make_the_same_children(monkeypatch):
+@BOTH
+def test_statements_alone_make_the_same_children(monkeypatch, operators):
     "As writing the whole tree, and reading and writing it again"
     def all_children():
         programs = [*SEEDS.values(), *(program for *_, program in PROGRAMS.values()), *LAYOUTS]
-        return [children(program, 60, [5, k]) for k,program in enumerate(programs)]
+        return [children(program, 60, [5, k], operators) for k,program in enumerate(programs)]
 
     found = all_children()
     def whole(self, replaced): return genetic._again(ast.unparse(self.tree))
     monkeypatch.setattr(genetic._Parent, '_written', whole)
     assert found == all_children()
 
-def test_parent_is_left_as_it_was():
+@BOTH
+def test_parent_is_left_as_it_was(operators):
     "However many children a program had before, the next is the same"
-    rest = children(SEEDS['radial'], 40, [9])
-    assert children(SEEDS['radial'], 1, [9]) == rest[:1]
-    for _ in range(3): assert children(SEEDS['radial'], 40, [9]) == rest
+    rest = children(SEEDS['radial'], 40, [9], operators)
+    assert children(SEEDS['radial'], 1, [9], operators) == rest[:1]
+    for _ in range(3): assert children(SEEDS['radial'], 40, [9], operators) == rest

@@ -30,7 +30,7 @@ def edits_of(
     until:int=2**31 # Last iteration that is read
 )->list[Change]:
     "What a run can teach; a message is empty where it does not say what was meant"
-    parents = {e.id: e.program.rstrip('\n') for e in run.entries("verdict in ('new', 'improved')")}
+    parents = {e.id: e.program.rstrip('\n') for e in run.entries("verdict in ('new', 'improved', 'drifted')")}
     condition = f"diff != '' and iteration <= ? and verdict in ({', '.join('?'*len(verdicts))})"
     meant = run.config.get('mutator') == 'diff' # others do not read messages
     return [Change(parents[e.parent], e.program.rstrip('\n'), e.message if meant else '')

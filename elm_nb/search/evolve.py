@@ -235,11 +235,12 @@ def evolve(
     seed:int=0,      # Another seed, another run
     run:Run=None,    # Where to log, in the first rank; without one nothing is kept on disk
     workers:Workers=None, # Who does it; by default the ranks that are there, which evaluate themselves
-    together:int=8   # Children that are proposed at once, of several parents; see `micro_batches`
+    together:int=8,  # Children that are proposed at once, of several parents; see `micro_batches`
+    drift:bool=False # See `GridArchive`
 )->GridArchive:
     "Evolve a program; a `run` that has begun goes on where it ended"
     workers = workers or Workers()
-    warnings, archive, last = _Warnings(workers), GridArchive(domain.axes), None
+    warnings, archive, last = _Warnings(workers), GridArchive(domain.axes, drift), None
     for entries in _iterations_so_far(run, workers):
         last = admit(archive, entries)[-1]
         _learn(mutator, entries, warnings)

@@ -28,9 +28,10 @@ class Champion:
 class GridArchive:
     "The best item of each niche of a grid"
     def __init__(self,
-        axes:Mapping[str,tuple[float,float,int]] # By name, lowest and highest value of a trait, and bins
+        axes:Mapping[str,tuple[float,float,int]], # By name, lowest and highest value of a trait, and bins
+        drift:bool=False # A newcomer that is as good as the champion takes its place
     ):
-        self.axes = dict(axes)
+        self.axes, self.drift = dict(axes), drift
         self.low = np.array([low for low,_,_ in axes.values()], dtype=float)
         self.high = np.array([high for _,high,_ in axes.values()], dtype=float)
         self.bins = np.array([bins for _,_,bins in axes.values()])
@@ -53,7 +54,8 @@ def niche(self:GridArchive,
     return np.ravel_multi_index(tuple(cell.T), self.bins)
 
 # %% ../../nbs/search/02_map_elites.ipynb #f0b3e3f2
-Verdict = Literal['new', 'improved', 'rejected']
+Verdict = Literal['new', 'improved', 'drifted', 'rejected']
+
 
 # %% ../../nbs/search/02_map_elites.ipynb #40926eb0
 def _best_before(niche, fitness):
@@ -93,11 +95,12 @@ def add(self:GridArchive,
     outside = (behavior < self.low) | (behavior > self.high)
     self.clipped += int(outside.any(axis=1).sum())
     best = np.fmax(self.fitness[niche], _best_before(niche, fitness))
-    accepted = fitness > best
+    accepted = fitness >= best if self.drift else fitness > best
     for i in np.flatnonzero(accepted):
         self.fitness[niche[i]] = fitness[i]
         self.champions[int(niche[i])] = Champion(float(fitness[i]), tuple(behavior[i].tolist()), items[i])
-    return np.where(~accepted, 'rejected', np.where(np.isinf(best), 'new', 'improved')).tolist()
+    kinds = [~accepted, np.isinf(best), fitness == best]
+    return np.select(kinds, ['rejected', 'new', 'drifted'], 'improved').tolist()
 
 # %% ../../nbs/search/02_map_elites.ipynb #78eaf621
 @patch(as_prop=True)

@@ -88,7 +88,10 @@ def replay(
 )->GridArchive:
     "Build the archive again"
     archive = GridArchive(axes)
-    for _,iteration in groupby(entries, key=lambda e: e.iteration): admit(archive, list(iteration))
+    for _,iteration in groupby(entries, key=lambda e: e.iteration):
+        new = list(iteration)
+        archive.drift |= any(e.verdict == 'drifted' for e in new) # until then it makes no difference
+        admit(archive, new)
     return archive
 
 # %% ../../nbs/search/05_run.ipynb #4567a97a
