@@ -268,7 +268,7 @@ BY_VERDICT = {
         + value('walker_creator().get_walker()'),
     guard_patched='WalkerCreator.max_joints = 999\n'
         + triangle('for k in range(100): wc.add_joint(k*0.5, -9)'),
-    distance_patched=triangle('wc.min_distance = 0', 'wc.add_joint(0, 0)'),
+    distance_patched=triangle('wc.min_distance = 0', 'wc.add_joint(0, 0.05)'),
     number_patched='WalkerCreator._cut = lambda self, v, n: v\n' + triangle('wc.add_joint(10**9, 0)'),
     text_of_text=SQUARE + '\n_text = lambda result: {1: 2}',
     text_of_nothing=SQUARE + '\n_text = print',

@@ -48,7 +48,7 @@ def kill_and_resume(config, tmp_path, kills, processes=1):
     rng, killed, seen = np.random.default_rng(), 0, []
     while killed < kills:
         process = begin(config, tmp_path/'killed', processes)
-        process.join(rng.uniform(0, startup + 3*seconds/kills))
+        process.join(rng.uniform(startup/2, startup + 6*seconds/kills))
         if process.exitcode is None:
             os.kill(process.pid, signal.SIGKILL)
             killed += 1
