@@ -302,9 +302,9 @@ class _Asked(NamedTuple):
     "What the model is asked about a program"
     program:str
     message:str
-    questions:list[Question]
-    request:Request|None # Without one, all answers are
-    failed:Proposal=None
+    questions:list[Question|None]
+    request:Request|None         # Without one, there is no answer,
+    failed:Proposal|None=None    # and this stands for each
 
 @patch
 def _asked(self:DiffMutator, program, n, seed):

@@ -29,7 +29,7 @@ from .run import admit, Entry, Run, Spent
 
 # %% ../../nbs/search/06_evolve.ipynb #3a32aec9
 class Mutator(Protocol):
-    "Proposes children of a program"
+    "Proposes children of a program; may have `portable`, `propose_all` and `learn`, see below"
     def propose(self, program:str, n:int, seed:Sequence[int])->list[Proposal]: ... # `n` proposals
 
 # %% ../../nbs/search/06_evolve.ipynb #42f68fc7
@@ -38,7 +38,7 @@ _MOST = 32 # children of a question
 def micro_batches(
     parents:int,  # Of an iteration
     children:int, # Of each parent
-    together:int  # Children of a micro-batch, if one question does not ask for more
+    together:int  # Questions are put together up to so many children
 )->list[list[tuple[int,int]]]: # Of each micro-batch (index of the parent, number of its children)
     "Cut an iteration into micro-batches, the same way whatever the number of processes"
     sizes = [min(_MOST, children-start) for start in range(0, children, _MOST)]
@@ -60,14 +60,16 @@ class _Question(NamedTuple):
 def _as_many(proposals, n):
     proposals = list(proposals)
     if len(proposals) == n: return proposals
-    raise ValueError(f'asked for {n} proposals, it made {len(proposals)}')
+    raise ValueError(f'asked for {n}, it made {len(proposals)}')
+
+def _asked_together(mutator): return callable(getattr(mutator, 'propose_all', None))
 
 def _proposed(mutator, questions):
     "Proposals for each question, whatever the mutator does"
     try:
-        several = hasattr(mutator, 'propose_all')
-        found = mutator.propose_all(questions) if several else [mutator.propose(*q) for q in questions]
-        return [_as_many(proposals, q.n) for proposals,q in zip(found, questions, strict=True)]
+        together = _asked_together(mutator)
+        found = mutator.propose_all(questions) if together else [mutator.propose(*q) for q in questions]
+        return [_as_many(proposals, q.n) for proposals,q in zip(_as_many(found, len(questions)), questions)]
     except Exception as error:
         why = f'the mutator raised {one_line(error)}'
         return [[Proposal(Applied(q.program, 'malformed', why))]*q.n for q in questions]
@@ -167,6 +169,7 @@ def _batches(champions, children, together, seed):
 def _iteration(iteration, archive, next_id, domain, mutator, parents, children, seed, together, workers):
     "The log entries of one iteration, added to the archive, and where its time went; for every rank the same"
     champions = archive.sample(parents, np.random.default_rng([seed, iteration, 0]))
+    together = together if _asked_together(mutator) else 0 # every question by itself
     batches = _batches(champions, children, together, [seed, iteration])
     mine, evaluators = [batches[k] for k in workers.share(len(batches))], workers.evaluators
     answers = _answers(mutator, [questions for _,questions in mine], evaluators)
