@@ -288,7 +288,6 @@ def _request(self:DiffMutator, prompt, questions, rng):
     _checked(self.model, request, self.sampling['max_tokens'])
     return request
 
-
 # %% ../../nbs/language/03_mutator.ipynb #d3d7f389
 @patch
 def _proposal(self:DiffMutator, program, message, question, sample):
@@ -319,7 +318,6 @@ def _asked(self:DiffMutator, program, n, seed):
         failed = Proposal(Applied(program, 'malformed', str(error)), message)
         return _Asked(program, message, [None]*n, None, failed)
 
-
 # %% ../../nbs/language/03_mutator.ipynb #cc1f1e12
 @patch
 def propose_all(self:DiffMutator,
@@ -344,4 +342,3 @@ def propose(self:DiffMutator,
     "Ask the model for `n` changes of a program"
     proposals, = self.propose_all([(program, n, seed)])
     return proposals
-

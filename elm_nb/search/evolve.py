@@ -49,7 +49,6 @@ def micro_batches(
         room -= n
     return batches
 
-
 # %% ../../nbs/search/06_evolve.ipynb #e55e5a78
 class _Question(NamedTuple):
     "What a mutator is asked, see `Mutator.propose`"
@@ -74,13 +73,15 @@ def _proposed(mutator, questions):
         why = f'the mutator raised {one_line(error)}'
         return [[Proposal(Applied(q.program, 'malformed', why))]*q.n for q in questions]
 
-
 # %% ../../nbs/search/06_evolve.ipynb #438c772b
+def _portable(mutator): return getattr(mutator, 'portable', False)
+
 def _answered(mutator, questions):
     "For each question proposals, and the seconds they took"
     begun = perf_counter()
     proposals = _proposed(mutator, questions)
-    return [(found, (perf_counter() - begun)/len(questions)) for found in proposals]
+    each = (perf_counter() - begun)/len(questions)
+    return [(found, each) for found in proposals]
 
 def _promised(mutator, questions, evaluators):
     "A function that gives the answers of an evaluator, or those from here if no evaluator can give them"
@@ -95,10 +96,8 @@ def _promised(mutator, questions, evaluators):
 
 def _answers(mutator, batches, evaluators):
     "The answers to each micro-batch, in order; where the mutator is portable, the next are on their way"
-    portable = getattr(mutator, 'portable', False)
-    promised = [_promised(mutator, batch, evaluators) for batch in batches] if portable else []
+    promised = [_promised(mutator, batch, evaluators) for batch in batches] if _portable(mutator) else []
     yield from (answers() for answers in promised or [partial(_answered, mutator, b) for b in batches])
-
 
 # %% ../../nbs/search/06_evolve.ipynb #438c7731
 class _Family(NamedTuple):
@@ -141,7 +140,6 @@ def _entries(family, iteration):
         entries.append(entry)
     return entries
 
-
 # %% ../../nbs/search/06_evolve.ipynb #42ad2b76
 def _seed_entry(domain, program, workers):
     "The log entry of the seed program; `DomainError` if that does not work"
@@ -181,9 +179,7 @@ def _iteration(iteration, archive, next_id, domain, mutator, parents, children, 
     waiting = perf_counter() - begun
     entries, sampling, evaluating = zip(*chain.from_iterable(done))
     numbered = [replace(e, id=i) for i,e in enumerate(chain.from_iterable(entries), next_id)]
-    portable = getattr(mutator, 'portable', False)
-    return admit(archive, numbered), _spent(sampling, evaluating, waiting, portable, workers)
-
+    return admit(archive, numbered), _spent(sampling, evaluating, waiting, _portable(mutator), workers)
 
 # %% ../../nbs/search/06_evolve.ipynb #8fc8c895
 def _iterations_so_far(run, workers):
