@@ -4,7 +4,8 @@
 
 Measures, one after the other: genetic evolution with all cores, mutation by the language model with so many
 children at once, fine-tuning on edits, training of the default model on programs, reinforcement learning of
-that model, and a whole pipeline of a scale. From these parts it works out what the scale `paper` takes.
+that model, and a whole pipeline of a scale. From these parts it works out what the scale `paper` takes,
+if walkers cost all the time what they do at the beginning.
 Everything is written to the folder OUT, the figures to OUT/gpu.json after each part; what is there is not
 measured again. Needs no network if the default model is in the cache. Runs without a GPU, too, and slowly.
 """
@@ -51,8 +52,9 @@ def anew(folder):
 
 def genetic(out, programs):
     "Evaluations a second, all cores"
-    config = EvolveConfig(mutator='genetic', seed_program='cppn_fixed', parents=16, children=32,
-        iterations=max(4, programs//32))
+    scale = SCALES['paper']
+    config = EvolveConfig(mutator='genetic', seed_program='cppn_fixed', parents=scale.parents,
+        children=scale.children, options={'starts': scale.starts}, iterations=max(4, programs//32))
     start(config, anew(out/'run'))
     with Run(out/'run') as run: seconds = [row[-1] for row in run.history()[2:]]
     return {'evaluations a second': len(seconds)*config.parents*config.children/sum(seconds)}
@@ -92,10 +94,10 @@ def generator(out, programs, model, workers):
 def invention(out, programs, workers):
     "Programs a second"
     generator = load_generator(out/'generator', workers.device, trainable=True)
-    domains = {TERRAINS[name]: Sodarace(name) for name in SCALES['paper'].terrains}
+    scale = SCALES['paper']
+    domains = {TERRAINS[name]: Sodarace(name, starts=scale.starts) for name in scale.terrains}
     policy = make_policy(generator, list(domains))
-    config = replace(SCALES['paper'].reinforce, iterations=2, samples=programs, together=min(256, programs),
-        batch=min(256, programs))
+    config = replace(scale.reinforce, iterations=2, samples=programs, batch=min(256, programs))
     seconds = timed(lambda: reinforce(policy, ValueNetwork(policy), generator, domains, config,
         workers=workers))
     return {'programs a second': 2*programs/seconds}
@@ -139,8 +141,10 @@ def main(
     out, sizes = Path(out), [int(n) for n in rows.split(',')]
     out.mkdir(parents=True, exist_ok=True)
     file = out/'gpu.json'
-    new = {'machine': machine(), 'model of stages 2 and 3': model}
-    found = json.loads(file.read_text()) if file.exists() else new
+    asked = {'scale': scale, 'rows': rows, 'programs': programs, 'model': model}
+    found = json.loads(file.read_text()) if file.exists() else {'machine': machine(), 'asked': asked}
+    if found['asked'] != asked:
+        raise SystemExit(f'{out} was measured with {found["asked"]}; choose another OUT')
     with Workers(count_evaluators()) as workers:
         parts = {
             'genetic': lambda: genetic(out, programs),

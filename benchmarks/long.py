@@ -82,6 +82,7 @@ if __name__ == '__main__':
     iterations = n//PER_ITERATION
     with TemporaryDirectory() as scratch:
         folder = Path(sys.argv[2] if len(sys.argv) > 2 else f'{scratch}/run')
+        if logged(folder) >= iterations: raise SystemExit(f'{folder} holds a run that ended; name another')
         rows = watched(folder, 10, 'evolve', '--mutator', 'genetic',
             '--iterations', str(iterations), '--out', str(folder))
         bytes_each, by_tenth = size(folder)/n, tenths(folder)

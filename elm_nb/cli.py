@@ -76,7 +76,7 @@ def elm_evolve(
     iterations:int=16,           # Iterations, of each round if there are several
     parents:int=4,               # Niches that are chosen in each iteration
     children:int=8,              # Edits of each parent; an iteration makes parents x children evaluations
-    together:int=8,              # For --mutator diff: edits written at once; on a GPU some hundreds
+    together:int=8,              # For --mutator diff: up to so many are written at once, of several parents
     seed:int=0,                  # Of all random numbers; another seed, another run
     out:str='runs/elm',          # Folder of the run; if it holds the same run unfinished, that goes on
     model:str=EDITS,             # For --mutator diff: a folder with a model or adapter, or a name on the hub

@@ -46,7 +46,7 @@ class PipelineConfig:
     evolve:int=6          # And with the language model
     parents:int=2         # Niches chosen in each iteration
     children:int=16       # Edits of each parent; the language model is the faster, the more there are
-    together:int=8        # Edits that it writes at once, see `EvolveConfig`
+    together:int=8        # It writes up to so many at once, of several parents
     finetune:FinetuneConfig=FinetuneConfig()
     threshold:float=0.5   # Share of its niche's best that a program must reach to be learned from
     generator:GeneratorConfig=GeneratorConfig()
@@ -96,7 +96,7 @@ _small = PipelineConfig(
 # %% ../nbs/05_pipeline.ipynb #1df18489
 _paper = PipelineConfig(
     seed_programs=('square', 'cppn_fixed', 'cppn_mutable'), runs=3, warmup=2000, evolve=2000,
-    parents=16, children=32, together=256,
+    parents=16, children=32, together=64,
     finetune=FinetuneConfig(edits=20000, batch=16),
     generator=GeneratorConfig(SMOLLM2, rank=0, epochs=3., batch=64, lr=2e-4), samples=1024,
     reinforce=ReinforceConfig(iterations=100, samples=1024, epochs=4, batch=256, lr=1e-5, value_lr=1e-5),

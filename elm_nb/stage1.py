@@ -38,7 +38,7 @@ class EvolveConfig:
     iterations:int=16
     parents:int=4               # Niches chosen in each iteration
     children:int=8              # Edits of each parent
-    together:int=8              # Edits that the diff mutator writes at once; on a GPU some hundreds
+    together:int=8              # The diff mutator writes up to so many at once, of several parents
     seed:int=0                  # Of the run
     model:str=EDITS             # Of the diff mutator, see `find_model`; the default was trained on edits
     temperature:float=1.0       # Of the diff mutator

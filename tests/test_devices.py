@@ -12,7 +12,7 @@ from elm_nb.invention.conditional import TENS, ValueNetwork, make_policy
 from elm_nb.invention.generator import Generator
 from elm_nb.invention.reinforce import ReinforceConfig, reinforce
 from elm_nb.language.adapter import add_lora
-from elm_nb.language.model import load_model, save_tiny_model
+from elm_nb.language.model import LanguageModel, load_model, save_tiny_model
 from elm_nb.language.mutator import DiffMutator
 from elm_nb.language.sampler import Request
 from elm_nb.language.training import Text, TrainConfig, pack, train
@@ -21,14 +21,17 @@ from elm_nb.sodarace.domain import SEEDS, Sodarace
 from elm_nb.sodarace.terrain import TERRAINS
 
 aten = torch.ops.aten
-MAY_MEET = {aten.copy_.default, aten.index.Tensor, aten.index_put_.default} # also on a GPU
+INDEXING = {aten.index.Tensor, aten.index_put_.default}
 
 
 class AsAGPU(TorchDispatchMode):
     def __torch_dispatch__(self, op, types, args=(), kwargs=None):
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        # indices of the CPU go with a tensor of the GPU
+        meeting = [args[0], *args[2:]] if op in INDEXING and args[0].is_meta else (args, kwargs)
+        tensors = [leaf for leaf in tree_leaves(meeting) if isinstance(leaf, torch.Tensor)]
         devices = {t.device.type for t in tensors if t.dim()}
-        if len(devices) > 1 and op not in MAY_MEET: raise RuntimeError(f'{op} of tensors on {devices}')
+        if len(devices) > 1 and op is not aten.copy_.default:
+            raise RuntimeError(f'{op} of tensors on {devices}')
         return op(*args, **(kwargs or {}))
 
 
@@ -42,6 +45,7 @@ def as_gpu(monkeypatch):
     def to(self, *args, original=torch.Tensor.to, **kwargs):
         return original(zeros(self) if 'cpu' in args else self, *args, **kwargs)
     monkeypatch.setattr(torch.Tensor, 'to', to)
+    monkeypatch.setattr(LanguageModel, 'ends', {5}) # token 0 is all that is ever sampled, and ends nothing
     with AsAGPU(): yield
 
 
@@ -66,7 +70,7 @@ def test_sampling(model, as_gpu, top_p):
     requests = [Request('x = 1', 3, tails=[' + 2', ' + 3', '*4'], guesses=['\n', ' - 5', '\n']),
         Request('y =', 2, soft_prompt=soft)]
     samples = model.sample_all(requests, 8, top_p=top_p)
-    assert [len(found) for found in samples] == [3, 2]
+    assert [[len(s.tokens) for s in found] for found in samples] == [[8]*3, [8]*2]
 
 
 @pytest.mark.parametrize('format', ['infill', 'unified'])

@@ -288,7 +288,6 @@ def _request(self:DiffMutator, prompt, questions, rng):
     _checked(self.model, request, self.sampling['max_tokens'])
     return request
 
-
 # %% ../../nbs/language/03_mutator.ipynb #d3d7f389
 @patch
 def _proposal(self:DiffMutator, program, message, question, sample):
@@ -302,9 +301,9 @@ class _Asked(NamedTuple):
     "What the model is asked about a program"
     program:str
     message:str
-    questions:list[Question]
-    request:Request|None # Without one, all answers are
-    failed:Proposal=None
+    questions:list[Question|None]
+    request:Request|None         # Without one, there is no answer,
+    failed:Proposal|None=None    # and this stands for each
 
 @patch
 def _asked(self:DiffMutator, program, n, seed):
@@ -318,7 +317,6 @@ def _asked(self:DiffMutator, program, n, seed):
     except TooLongError as error:
         failed = Proposal(Applied(program, 'malformed', str(error)), message)
         return _Asked(program, message, [None]*n, None, failed)
-
 
 # %% ../../nbs/language/03_mutator.ipynb #cc1f1e12
 @patch
@@ -344,4 +342,3 @@ def propose(self:DiffMutator,
     "Ask the model for `n` changes of a program"
     proposals, = self.propose_all([(program, n, seed)])
     return proposals
-

@@ -231,7 +231,6 @@ def update(self:_Suffix, keys, values, layer, *args, **kwargs):
     self.values[layer][rows,:,self.next] = values.transpose(1, 2)
     return self.keys[layer,:,:,:end], self.values[layer,:,:,:end]
 
-
 # %% ../../nbs/language/01_sampler.ipynb #01854b50
 @patch
 def hidden(self:_Suffix, n):
@@ -320,7 +319,6 @@ def _follow(language_model, suffix, ids):
     positions = suffix.step(ids.shape[1]).clamp(max=language_model.context-1) # of padding, too
     return language_model.model(ids, past_key_values=suffix, suffix=suffix,
         position_ids=positions.to(ids.device)).logits
-
 
 # %% ../../nbs/language/01_sampler.ipynb #1170cfb5
 def _likeliest_first(p, enough, k=256):

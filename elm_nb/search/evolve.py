@@ -29,7 +29,7 @@ from .run import admit, Entry, Run, Spent
 
 # %% ../../nbs/search/06_evolve.ipynb #3a32aec9
 class Mutator(Protocol):
-    "Proposes children of a program"
+    "Proposes children of a program; may have `portable`, `propose_all` and `learn`, see below"
     def propose(self, program:str, n:int, seed:Sequence[int])->list[Proposal]: ... # `n` proposals
 
 # %% ../../nbs/search/06_evolve.ipynb #42f68fc7
@@ -38,7 +38,7 @@ _MOST = 32 # children of a question
 def micro_batches(
     parents:int,  # Of an iteration
     children:int, # Of each parent
-    together:int  # Children of a micro-batch, if one question does not ask for more
+    together:int  # Questions are put together up to so many children
 )->list[list[tuple[int,int]]]: # Of each micro-batch (index of the parent, number of its children)
     "Cut an iteration into micro-batches, the same way whatever the number of processes"
     sizes = [min(_MOST, children-start) for start in range(0, children, _MOST)]
@@ -48,7 +48,6 @@ def micro_batches(
         batches[-1].append((parent, n))
         room -= n
     return batches
-
 
 # %% ../../nbs/search/06_evolve.ipynb #e55e5a78
 class _Question(NamedTuple):
@@ -60,25 +59,29 @@ class _Question(NamedTuple):
 def _as_many(proposals, n):
     proposals = list(proposals)
     if len(proposals) == n: return proposals
-    raise ValueError(f'asked for {n} proposals, it made {len(proposals)}')
+    raise ValueError(f'asked for {n}, it made {len(proposals)}')
+
+def _asked_together(mutator): return callable(getattr(mutator, 'propose_all', None))
 
 def _proposed(mutator, questions):
     "Proposals for each question, whatever the mutator does"
     try:
-        several = hasattr(mutator, 'propose_all')
-        found = mutator.propose_all(questions) if several else [mutator.propose(*q) for q in questions]
-        return [_as_many(proposals, q.n) for proposals,q in zip(found, questions, strict=True)]
+        together = _asked_together(mutator)
+        found = mutator.propose_all(questions) if together else [mutator.propose(*q) for q in questions]
+        return [_as_many(proposals, q.n) for proposals,q in zip(_as_many(found, len(questions)), questions)]
     except Exception as error:
         why = f'the mutator raised {one_line(error)}'
         return [[Proposal(Applied(q.program, 'malformed', why))]*q.n for q in questions]
 
-
 # %% ../../nbs/search/06_evolve.ipynb #438c772b
+def _portable(mutator): return getattr(mutator, 'portable', False)
+
 def _answered(mutator, questions):
     "For each question proposals, and the seconds they took"
     begun = perf_counter()
     proposals = _proposed(mutator, questions)
-    return [(found, (perf_counter() - begun)/len(questions)) for found in proposals]
+    each = (perf_counter() - begun)/len(questions)
+    return [(found, each) for found in proposals]
 
 def _promised(mutator, questions, evaluators):
     "A function that gives the answers of an evaluator, or those from here if no evaluator can give them"
@@ -93,10 +96,8 @@ def _promised(mutator, questions, evaluators):
 
 def _answers(mutator, batches, evaluators):
     "The answers to each micro-batch, in order; where the mutator is portable, the next are on their way"
-    portable = getattr(mutator, 'portable', False)
-    promised = [_promised(mutator, batch, evaluators) for batch in batches] if portable else []
+    promised = [_promised(mutator, batch, evaluators) for batch in batches] if _portable(mutator) else []
     yield from (answers() for answers in promised or [partial(_answered, mutator, b) for b in batches])
-
 
 # %% ../../nbs/search/06_evolve.ipynb #438c7731
 class _Family(NamedTuple):
@@ -139,7 +140,6 @@ def _entries(family, iteration):
         entries.append(entry)
     return entries
 
-
 # %% ../../nbs/search/06_evolve.ipynb #42ad2b76
 def _seed_entry(domain, program, workers):
     "The log entry of the seed program; `DomainError` if that does not work"
@@ -167,6 +167,7 @@ def _batches(champions, children, together, seed):
 def _iteration(iteration, archive, next_id, domain, mutator, parents, children, seed, together, workers):
     "The log entries of one iteration, added to the archive, and where its time went; for every rank the same"
     champions = archive.sample(parents, np.random.default_rng([seed, iteration, 0]))
+    together = together if _asked_together(mutator) else 0 # every question by itself
     batches = _batches(champions, children, together, [seed, iteration])
     mine, evaluators = [batches[k] for k in workers.share(len(batches))], workers.evaluators
     answers = _answers(mutator, [questions for _,questions in mine], evaluators)
@@ -178,9 +179,7 @@ def _iteration(iteration, archive, next_id, domain, mutator, parents, children, 
     waiting = perf_counter() - begun
     entries, sampling, evaluating = zip(*chain.from_iterable(done))
     numbered = [replace(e, id=i) for i,e in enumerate(chain.from_iterable(entries), next_id)]
-    portable = getattr(mutator, 'portable', False)
-    return admit(archive, numbered), _spent(sampling, evaluating, waiting, portable, workers)
-
+    return admit(archive, numbered), _spent(sampling, evaluating, waiting, _portable(mutator), workers)
 
 # %% ../../nbs/search/06_evolve.ipynb #8fc8c895
 def _iterations_so_far(run, workers):

@@ -92,7 +92,7 @@ class WalkerCreator:
 
     def __init__(self):
         self.joints = []
-        self.at = {} # Which joint stands at (x, y), or stands in for one there, for good
+        self._at = {} # Number of the joint at (x, y)
         self.muscles = []
         self.calls = 0
         self.ignored = {'joints': 0, 'muscles': 0, 'numbers': 0, 'phases': 0}
@@ -119,17 +119,16 @@ class WalkerCreator:
         self.calls += 1
         if self.calls > self.max_calls: self._refuse()
         x, y, least = self._cut(x, 'x'), self._cut(y, 'y'), self.min_distance
-        if (x, y) in self.at:
+        known = self._at.get((x, y), -1)
+        if 0 <= known < len(self.joints) and self.joints[known] == (x, y):
             self.ignored['joints'] += 1
-            return self.at[x, y]
-        full = len(self.joints) == self.max_joints
-        if full or [0 for u,v in self.joints if -least < u-x < least and (x-u)**2 + (y-v)**2 < least**2]:
+            return known
+        near = [0 for u,v in self.joints if -least < u-x < least and (x-u)**2 + (y-v)**2 < least**2]
+        if near or len(self.joints) == self.max_joints:
             self.ignored['joints'] += 1
             distances = [(x-u)**2 + (y-v)**2 for u,v in self.joints]
-            nearest = distances.index(min(distances))
-            if full: self.at[x, y] = nearest
-            return nearest
-        self.at[x, y] = len(self.joints)
+            return distances.index(min(distances))
+        self._at[x, y] = len(self.joints)
         self.joints.append((x, y))
         self.degree.append(0)
         return len(self.joints) - 1
