@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 from elm_nb.search import genetic
-from elm_nb.search.genetic import (GeneticMutator, OPERATORS, grow_expression, mutate_statement,
+from elm_nb.search.genetic import (GeneticMutator, OPERATORS, cross_over, grow_expression, mutate_statement,
     perturb_constant, replace_expression)
 from elm_nb.sodarace.domain import SEEDS, Sodarace
 
@@ -376,11 +376,12 @@ def test_program(name):
     walker = outcome.value
     assert [len(walker.joints), len(walker.muscles), sum(m.amplitude != 0 for m in walker.muscles)] == counts
 
-STRUCTURAL = replace_expression, grow_expression, mutate_statement, perturb_constant
+STRUCTURAL = replace_expression, grow_expression, cross_over, mutate_statement, perturb_constant
 BOTH = pytest.mark.parametrize('operators', [OPERATORS, STRUCTURAL], ids=['default', 'structural'])
 
 def children(program, n, seed, operators=OPERATORS):
-    return [p.applied for p in GeneticMutator(operators).propose(program, n, seed)]
+    mates = SEEDS.values() if cross_over in operators else ()
+    return [p.applied for p in GeneticMutator(operators).propose(program, n, seed, mates)]
 
 def test_same_children():
     "The children of a seed are what they were when each was parsed from its parent's text and written twice"

@@ -29,7 +29,7 @@ from .run import admit, Entry, Run, Spent
 
 # %% ../../nbs/search/06_evolve.ipynb #3a32aec9
 class Mutator(Protocol):
-    "Proposes children of a program; may have `portable`, `propose_all` and `learn`, see below"
+    "Proposes children of a program; may have `portable`, `mates`, `propose_all` and `learn`, see below"
     def propose(self, program:str, n:int, seed:Sequence[int])->list[Proposal]: ... # `n` proposals
 
 # %% ../../nbs/search/06_evolve.ipynb #42f68fc7
@@ -55,6 +55,9 @@ class _Question(NamedTuple):
     program:str
     n:int
     seed:Sequence[int]
+    mates:Sequence[str]=() # For a mutator that asks for some
+
+def _arguments(question): return question if question.mates else question[:3]
 
 def _as_many(proposals, n):
     proposals = list(proposals)
@@ -67,7 +70,8 @@ def _proposed(mutator, questions):
     "Proposals for each question, whatever the mutator does"
     try:
         together = _asked_together(mutator)
-        found = mutator.propose_all(questions) if together else [mutator.propose(*q) for q in questions]
+        asked = list(map(_arguments, questions))
+        found = mutator.propose_all(asked) if together else [mutator.propose(*a) for a in asked]
         return [_as_many(proposals, q.n) for proposals,q in zip(_as_many(found, len(questions)), questions)]
     except Exception as error:
         why = f'the mutator raised {one_line(error)}'
@@ -155,20 +159,28 @@ def _spent(sampling, evaluating, waiting, portable, workers):
     samplers = evaluators if portable else workers.ranks
     return Spent(sum(sampling)/samplers, sum(evaluating)/evaluators, waiting)
 
-def _batches(champions, children, together, seed):
+def _mates(archive, parents, n, rng):
+    "For each parent the programs of `n` champions"
+    if not n: return [()]*parents
+    found = [champion.item.program for champion in archive.sample(parents*n, rng)]
+    return [found[k::parents] for k in range(parents)]
+
+def _batches(champions, mates, children, together, seed):
     "The micro-batches of an iteration: parents, and questions"
     numbers, found = count(1), []
     for batch in micro_batches(len(champions), children, together):
         parents = [champions[p].item for p,_ in batch]
-        found.append((parents, [_Question(parent.program, n, [*seed, next(numbers)])
-            for parent,(_,n) in zip(parents, batch)]))
+        found.append((parents, [_Question(parent.program, n, [*seed, next(numbers)], mates[p])
+            for parent,(p,n) in zip(parents, batch)]))
     return found
 
 def _iteration(iteration, archive, next_id, domain, mutator, parents, children, seed, together, workers):
     "The log entries of one iteration, added to the archive, and where its time went; for every rank the same"
-    champions = archive.sample(parents, np.random.default_rng([seed, iteration, 0]))
+    rng = np.random.default_rng([seed, iteration, 0])
+    champions = archive.sample(parents, rng)
+    mates = _mates(archive, parents, getattr(mutator, 'mates', 0), rng)
     together = together if _asked_together(mutator) else 0 # every question by itself
-    batches = _batches(champions, children, together, [seed, iteration])
+    batches = _batches(champions, mates, children, together, [seed, iteration])
     mine, evaluators = [batches[k] for k in workers.share(len(batches))], workers.evaluators
     answers = _answers(mutator, [questions for _,questions in mine], evaluators)
     tried = [[_tried(*each, domain, evaluators) for each in zip(parents, answer)]

@@ -6,7 +6,7 @@ Docs: https://elm-nb.github.io/elm_nb/search/genetic.html.md"""
 
 # %% auto #0
 __all__ = ['OPERATORS', 'Replaced', 'perturb_constant', 'swap_operator', 'swap_name', 'mutate_statement', 'replace_expression',
-           'grow_expression', 'GeneticMutator']
+           'grow_expression', 'cross_over', 'GeneticMutator']
 
 # %% ../../nbs/search/04_genetic.ipynb #13e28876
 import ast, copy, sys
@@ -197,7 +197,6 @@ def replace_expression(
     place, source = (found[rng.integers(len(found))] for _ in range(2))
     return _put(place, copy.deepcopy(source[-1]))
 
-
 # %% ../../nbs/search/04_genetic.ipynb #5f10a007
 _ARITHMETIC = ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Mod
 
@@ -214,6 +213,33 @@ def grow_expression(
     left, right = (old, leaf) if rng.random() < 0.5 else (leaf, old)
     return _put(place, ast.BinOp(left, operator, right))
 
+# %% ../../nbs/search/04_genetic.ipynb #5f10b003
+def _statements(tree): return [s for node,field in _bodies(tree) for s in getattr(node, field)]
+
+def _cross_statement(tree, mate, rng):
+    places, others = list(_bodies(tree)), _statements(mate)
+    if not (places and others): return []
+    node, field = places[rng.integers(len(places))]
+    body, new = list(getattr(node, field)), copy.deepcopy(others[rng.integers(len(others))])
+    i = int(rng.integers(len(body)))
+    body[i:i+int(rng.integers(2))] = [new] # in the place of a statement, or before it
+    return _replace(node, field, body)
+
+def _cross_expression(tree, mate, rng):
+    places, others = list(_places(tree)), list(_places(mate))
+    if not (places and others): return []
+    return _put(places[rng.integers(len(places))], copy.deepcopy(others[rng.integers(len(others))][-1]))
+
+def cross_over(
+    tree:ast.Module, # Its `mates` are the trees of other programs
+    rng:np.random.Generator
+)->list[Replaced]: # Empty if there was nothing to change
+    "Copy a part of another program"
+    mates = getattr(tree, 'mates', ())
+    if not mates: return []
+    mate = mates[rng.integers(len(mates))]
+    return (_cross_statement, _cross_expression)[rng.integers(2)](tree, mate, rng)
+
 
 # %% ../../nbs/search/04_genetic.ipynb #8413669b
 OPERATORS = (perturb_constant,)*6 + (swap_operator, swap_name) + (mutate_statement,)*2
@@ -225,7 +251,7 @@ class GeneticMutator:
     def __init__(self,
         operators:Sequence[Callable]=OPERATORS # All equally likely; one that stands twice is twice as likely
     ):
-        self.operators = operators
+        self.operators, self.mates = operators, int(cross_over in operators)
 
 # %% ../../nbs/search/04_genetic.ipynb #b19ed8bf
 def _moved(replaced): # statements or expressions, so that the tree has other nodes
@@ -310,11 +336,14 @@ def _child(self:GeneticMutator, parent, rng):
 def propose(self:GeneticMutator,
     program:str, # The parent
     n:int,       # How many children
-    seed:Sequence[int] # Another seed, other children
+    seed:Sequence[int], # Another seed, other children
+    mates:Sequence[str]=() # Programs that `cross_over` copies from
 )->list[Proposal]: # `n` of them; the message of each names its operators
     "Mutate a program `n` times"
     rng = np.random.default_rng(seed)
-    try: parent = _Parent(program)
+    try:
+        parent = _Parent(program)
+        parent.tree.mates = list(map(syntax_tree, mates))
     except UNREADABLE as error:
         return [Proposal(Applied(program, 'malformed', f'not a Python program: {error}'))]*n
     return [self._child(parent, rng) for _ in range(n)]
