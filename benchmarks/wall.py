@@ -1,0 +1,139 @@
+"""Where does genetic programming stop? elm_nb/data/wall.parquet
+
+    python benchmarks/wall.py tune folder
+    python benchmarks/wall.py run folder [variant ...]
+
+Evolution by random mutation: of numbers only, by the operators of `GeneticMutator`, with subtree mutation
+added, with crossover added, with neutral drift, and with all of these. From the square to 1,024,000
+evaluations, the paper's budget, with run seed 0 and to 100,000 with run seeds 1 and 2; from each other seed
+program to 100,000 with run seed 0. Each run ends as a row of the file; those that are there are not made
+again. One that was stopped goes on, as long as the folder with its log is there. A run of 100,000 takes some
+five minutes on two cores, one of a million an hour or two, as its walkers grow.
+
+How often to use subtree mutation and crossover is tuned first, by runs of 20,000 evaluations from two of the
+seed programs with run seed 100, which no other run has.
+"""
+import sys
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from elm_nb.launch import count_evaluators, launch
+from elm_nb.search.evolve import evolve
+from elm_nb.search.genetic import OPERATORS, cross_over, GeneticMutator, grow_expression
+from elm_nb.search.genetic import perturb_constant, replace_expression
+from elm_nb.search.map_elites import GridArchive
+from elm_nb.search.run import Run
+from elm_nb.sodarace.domain import SEEDS, Sodarace
+
+OUT = Path(__file__).parent.parent/'elm_nb/data/wall.parquet'
+MILLION, LONG, SHORT, PER_ITERATION = 1_024_000, 100_000, 20_000, 32
+SUBTREE = replace_expression, grow_expression
+SHARES = 0.1, 0.25, 0.5                    # tried for what is added to the operators
+TUNED = {'subtree': 0.25, 'crossover': 0.25} # the best of them
+
+
+def mixed(added, share):
+    "The usual operators, and others for a share of the mutations"
+    if not share: return OPERATORS
+    return OPERATORS*round((1 - share)*40/len(OPERATORS)) + added*round(share*40/len(added))
+
+
+def variant(name):
+    "Operators of a variant, and does it drift?"
+    subtree, crossover = TUNED['subtree'], TUNED['crossover']
+    if ' ' in name: # a share that is tried
+        kind, share = name.split()
+        return mixed(SUBTREE if kind == 'subtree' else (cross_over,), float(share)), False
+    return {
+        'numbers': ((perturb_constant,), False),
+        'genetic': (OPERATORS, False),
+        'subtree': (mixed(SUBTREE, subtree), False),
+        'crossover': (mixed((cross_over,), crossover), False),
+        'drift': (OPERATORS, True),
+        'all': (mixed(SUBTREE, subtree) + mixed((cross_over,), crossover), True)}[name]
+
+
+VARIANTS = 'numbers', 'genetic', 'subtree', 'crossover', 'drift', 'all'
+
+
+def plan(names):
+    "(variant, seed program, run seed, evaluations) of each run, short ones first"
+    others = [program for program in SEEDS if program != 'square']
+    yield from ((v, 'square', seed, LONG) for seed,v in product((1, 2), names))
+    yield from ((v, program, 0, LONG) for program,v in product(others, names))
+    yield from ((v, 'square', 0, MILLION) for v in names)
+
+
+def tuning():
+    "As `plan`, for the choice of shares"
+    kinds = [f'{kind} {share}' for kind,share in product(('subtree', 'crossover'), SHARES)]
+    yield from ((v, program, 100, SHORT) for program,v in product(('square', 'radial'), ['genetic', *kinds]))
+
+
+def work(workers, run, folder):
+    "Make a run, or go on with it"
+    name, program, seed, n = run
+    operators, drift = variant(name)
+    domain = Sodarace()
+    config = {'domain': 'sodarace', 'seed_program': program, 'mutator': 'genetic', 'variant': name,
+        'drift': drift, 'operators': [o.__name__ for o in operators], 'parents': 4, 'children': 8,
+        'iterations': n//PER_ITERATION, 'seed': seed, 'settings': domain.settings}
+    with Run(folder, config) as log:
+        evolve(domain, GeneticMutator(operators), SEEDS[program], n//PER_ITERATION, seed=seed, run=log,
+            workers=workers, drift=drift)
+
+
+def bins_of_mass(archive): return np.unravel_index(list(archive.champions), archive.bins)[2]
+
+
+def course(log):
+    "Of a hundred moments of a run: evaluations, niches, QD score, most units, and niches by bin of mass"
+    archive, history, rows = GridArchive(Sodarace.axes), log.history(), []
+    new = iter(log.entries("verdict = 'new'"))
+    entry = next(new, None)
+    wanted = {round(k) for k in np.linspace(1, len(history) - 1, 100)}
+    for k,(evaluations, niches, qd_score, most, _) in enumerate(history):
+        while entry and entry.id < evaluations:
+            archive.add([entry.fitness], [entry.behavior], [None])
+            entry = next(new, None)
+        if k not in wanted: continue
+        by_mass = np.bincount(bins_of_mass(archive), minlength=archive.bins[2]).tolist()
+        rows.append({'evaluations': evaluations, 'niches': niches, 'qd_score': qd_score, 'most': most,
+            'by_mass': by_mass})
+    return rows
+
+
+def champions(log):
+    "Who holds the niches at the end"
+    last = log.entries("verdict in ('new', 'improved', 'drifted')")
+    archive = GridArchive(Sodarace.axes, drift=log.config['drift'])
+    for entry in last: archive.add([entry.fitness], [entry.behavior], [entry.program])
+    return [{'niche': niche, 'fitness': c.fitness, 'behavior': c.behavior, 'program': c.item}
+        for niche,c in sorted(archive.champions.items())]
+
+
+def done(): return pq.read_table(OUT).to_pylist() if OUT.exists() else []
+
+
+def keep(rows): pq.write_table(pa.Table.from_pylist(rows), OUT, compression='zstd', compression_level=19)
+
+
+if __name__ == '__main__':
+    what, folder, *names = sys.argv[1:]
+    runs = list(tuning() if what == 'tune' else plan(names or VARIANTS))
+    rows = done()
+    known = {(r['variant'], r['seed_program'], r['seed'], r['budget']) for r in rows}
+    for run in runs:
+        if run in known: continue
+        place = Path(folder)/'-'.join(map(str, run)).replace(' ', '-')
+        launch(work, (run, str(place)), 1, count_evaluators())
+        with Run(place) as log:
+            rows = [*done(), dict(zip(('variant', 'seed_program', 'seed', 'budget'), run),
+                course=course(log), champions=champions(log), seconds=sum(r[-1] for r in log.history()))]
+        keep(rows)
+        last = rows[-1]['course'][-1]
+        print(*run, f'{last["niches"]} niches, QD score {last["qd_score"]:.0f}', last['by_mass'], flush=True)
