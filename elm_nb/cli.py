@@ -12,6 +12,7 @@ import sqlite3, sys
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Annotated
 
 from fastcore.script import call_parse, parse_cli
 
@@ -149,6 +150,8 @@ def elm_pretrain(
     domain:str='sodarace',   # Whose programs are edited, too: sodarace, or package.module:name
     function:str='make_walker', # That commit messages speak of
     human:int=PretrainConfig.human,           # Edits of functions between releases of packages, at most
+    git:Annotated[str, 'Folders of git clones, to learn from their commits', {'nargs': '*'}]=(),
+    commits:int=PretrainConfig.commits,       # Edits from those, at most
     bugs:int=PretrainConfig.bugs,             # Functions with a bug, to be mended
     misspelled:int=PretrainConfig.misspelled, # Functions with misspelled names, to be mended
     parameters:int=PretrainConfig.parameters, # Functions with another number
@@ -162,11 +165,11 @@ def elm_pretrain(
     processes:int=0,         # Processes that train; 0 for one on each GPU or core
     evaluators:int=None      # Processes of each of those that evaluate; by default its share of the cores
 ):
-    "Train an adapter for the mutator on human edits, mended bugs, changed numbers, and genetic runs"
+    "Train an adapter for the mutator on human edits, commits, mended bugs, changed numbers, and genetic runs"
     train = replace(PretrainConfig.train, model=model, format=format, epochs=epochs, lr=lr, patience=patience,
         bf16=bf16, seed=seed)
-    config = PretrainConfig(domain, function, human, bugs=bugs, misspelled=misspelled, parameters=parameters,
-        iterations=iterations, train=train)
+    config = PretrainConfig(domain, function, human, git=git, commits=commits, bugs=bugs,
+        misspelled=misspelled, parameters=parameters, iterations=iterations, train=train)
     with _guarded(out): pretrain(config, out, processes, evaluators)
 
 # %% ../nbs/07_cli.ipynb #6190dec4

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .commits import mine_commits, open_clone
 from .finetune import FinetuneConfig, train_mutator
 from .human_edits import PACKAGES, Change, describe, mine, Mined
 from .lessons import edits_of_runs
@@ -35,6 +36,8 @@ class PretrainConfig:
     function:str='make_walker'  # That messages speak of
     human:int=900       # Edits of functions from one release to the next, at most
     per_package:int=150 # Of which from one package, at most
+    git:Sequence[str]=() # Folders of git clones
+    commits:int=10_000  # Edits from those, at most
     bugs:int=300        # Functions with a bug, to be mended
     misspelled:int=0    # Functions with misspelled names, to be mended
     parameters:int=300  # Functions with another number
@@ -43,8 +46,9 @@ class PretrainConfig:
     train:FinetuneConfig=FinetuneConfig(SMOLLM2, edits=10**9, longest=768, held_out=0.03, lr=1e-3)
 
     def __post_init__(self):
-        least = dict(human=0, per_package=1, bugs=0, misspelled=0, parameters=0, iterations=0, domain_edits=0)
-        check_numbers(self, least)
+        object.__setattr__(self, 'git', list(self.git)) # as it is in JSON
+        counts = 'human', 'commits', 'bugs', 'misspelled', 'parameters', 'iterations', 'domain_edits'
+        check_numbers(self, {'per_package': 1, **dict.fromkeys(counts, 0)})
         self._refuse_without_effect()
 
     def _refuse_without_effect(self):
@@ -52,6 +56,7 @@ class PretrainConfig:
         if self.train.preference: idle.append('preference')
         if self.train.improved != FinetuneConfig.improved: idle.append('improved')
         if not self.human and self.per_package != default.per_package: idle.append('per_package')
+        if not self.git and self.commits != default.commits: idle.append('commits')
         if not self.iterations and self.domain_edits != default.domain_edits: idle.append('domain_edits')
         if not idle: return
         raise TrainingError(f'{", ".join(idle)} would have no effect on what is asked for; leave it as it is')
@@ -94,12 +99,15 @@ def _collect(config, runs:Sequence[Path], domain:Domain)->dict:
     "Edits to learn from, and where they come from"
     mined = _mined(config)
     rng = np.random.default_rng([config.train.seed, 1])
+    commits = mine_commits(config.git, config.commits, config.train.seed)
     human = [c for changes in mined.human.values() for c in _some(changes, config.per_package, rng)]
-    kinds = {'human edits': _some(human, config.human, rng), 'bugs': mined.bugs,
+    kinds = {'human edits': _some(human, config.human, rng), 'commits': commits.changes,
+        'bugs': mined.bugs,
         'misspelled names': mined.misspelled, 'numbers': mined.parameters,
         f'accepted edits of {config.domain} programs': _domain_edits(config, runs, domain)}
     card = {'edits by kind': {kind: len(changes) for kind,changes in kinds.items()}, 'mined': mined.counts,
         'packages': {name: PACKAGES[name].licence for name in mined.human},
+        'clones': commits.clones, 'mined from commits': commits.counts,
         'evaluations': 64*config.iterations*len(runs)}
     return {'changes': [c for changes in kinds.values() for c in changes], 'card': card}
 
@@ -113,7 +121,7 @@ Licence: Apache-2.0, as that of elm_nb.
 and {held_out} held out.
 - Left out: {elsewhere} that are not of the form `{format}`, and {too_long} that are too long.
 - Genetic runs had accepted the edits of programs of the domain, in {evaluations} evaluations.
-- Functions come from {packages}.
+- Functions come from {packages}; commits from {clones}.
 - Training: {steps} steps, with the loss on {tokens} tokens. {losses}
 """
 
@@ -131,12 +139,13 @@ def _losses(log:Sequence[Logged], patience:int)->str:
 def _card_text(card:dict, base:str)->str:
     "The card of an adapter for the model `base`"
     config, counts, log = card['config'], card['counts'], [Logged(*row) for row in card['log']]
+    clones = ', '.join(f'{c["name"]} ({c["licence"]}) at {c["commit"][:12]}' for c in card.get('clones', ()))
     packages = ', '.join(f'{name} ({licence})' for name,licence in card['packages'].items())
     return _CARD.format(base=base, further='' if config['model'] == base else f', from {config["model"]} on,',
         format=config['format'], edits=', '.join(f'{n} {kind}' for kind,n in card['edits by kind'].items()),
         used=counts['used'], packs=card['packs'], size=config['pack'], held_out=counts['held out'],
         elsewhere=counts['no such form'], too_long=counts['too long'], evaluations=card['evaluations'],
-        packages=packages or 'nowhere', steps=len(log), tokens=log[-1].tokens,
+        packages=packages or 'nowhere', clones=clones or 'nowhere', steps=len(log), tokens=log[-1].tokens,
         losses=_losses(log, config['patience']))
 
 # %% ../../nbs/language/10_pretrain.ipynb #1f015261
@@ -170,7 +179,7 @@ def run_pretrain(
     domain = find_domain(config.domain)
     runs = _genetic_runs(config, Path(folder)/'runs', domain, workers)
     found = _collected(config, Path(folder), runs, domain, workers)
-    asked = {name: value for name,value in found['config'].items() if name != 'train'}
+    asked = {name: value for name,value in found['config'].items() if name not in ('train', 'git')}
     changes = [Change(*c) for c in found['changes']]
     card = {'collected': asked, **found['card']}
     train_mutator(changes, domain.messages, config.train, folder, workers, card)
@@ -183,7 +192,8 @@ def pretrain(
     processes:int=0, # See `count_processes`
     evaluators:int=None # Of each process, for the genetic runs; see `count_evaluators`
 ):
-    "Train the adapter of a mutator before its first run; `DownloadError` if a release cannot be had"
+    "Train the adapter of a mutator before its first run; `DownloadError` or `CloneError` without its edits"
     find_model(config.train.model)
+    for clone in config.git: open_clone(clone)
     processes = count_processes(processes)
     launch(run_pretrain, (config, str(folder)), processes, count_evaluators(evaluators, processes))
