@@ -164,7 +164,8 @@ def mine_commits(
         changes = commit_edits(repo, counts, newest)
         changes = [changes[i] for i in rng.permutation(len(changes))]
         found.append(sorted(changes, key=points, reverse=True))
-    clones = [{'name': Path(f).absolute().name.removesuffix('.git'), 'licence': licence_of(r), 'commit': r.head().decode()}
-        for f,r in zip(folders, repos)]
+    names = [Path(f).absolute().name.removesuffix('.git') for f in folders]
+    clones = [{'name': name, 'licence': licence_of(repo), 'commit': repo.head().decode()}
+        for name,repo in zip(names, repos)]
     chosen = dict.fromkeys(_in_turn(found, n))
     return MinedCommits(list(chosen), dict(counts), clones)
