@@ -70,7 +70,7 @@ def licence_of(
 # %% ../../nbs/language/06_commits.ipynb #6c0a0014
 _NUMBERS = re.compile(r'\s*\(?(#|gh-)\d+\)?|\[[^\]]*\]', re.I)
 _KIND = re.compile(r'^\w+(\([^)]*\))?!?:\s+')
-_SAYS_NOTHING = re.compile(r'merge|revert|bump|release|version|wip|typo|black|pep ?8|flake8|lint|format', re.I)
+_SAYS_NOTHING = re.compile(r'merge|revert|bump|release|version|wip|typo|black|pep ?8|lint|format', re.I)
 
 def subject(
     message:str # Of a commit
@@ -98,7 +98,7 @@ def _versions(repo, commit, counts):
     try: return tuple({name: store[getattr(c, side).sha].data for name,c in zip(names, changes)}
         for side in ('old', 'new'))
     except KeyError as error:
-        raise CloneError(f'{repo.path} lacks files of its history; clone it again, without --filter') from error
+        raise CloneError(f'{repo.path} lacks files; clone it again, without --filter') from error
 
 # %% ../../nbs/language/06_commits.ipynb #6c0a001b
 def commit_edits(
