@@ -14,6 +14,7 @@ How often to use subtree mutation and crossover is tuned first, by runs of 20,00
 seed programs with run seed 100, which no other run has.
 """
 import sys
+from collections import Counter
 from itertools import product
 from pathlib import Path
 
@@ -25,8 +26,8 @@ from elm_nb.launch import count_evaluators, launch
 from elm_nb.search.evolve import evolve
 from elm_nb.search.genetic import OPERATORS, cross_over, GeneticMutator, grow_expression
 from elm_nb.search.genetic import perturb_constant, replace_expression
-from elm_nb.search.map_elites import GridArchive
-from elm_nb.search.run import Run
+from elm_nb.search.map_elites import CHAMPION, GridArchive
+from elm_nb.search.run import Run, whole_file
 from elm_nb.sodarace.domain import SEEDS, Sodarace
 
 OUT = Path(__file__).parent.parent/'elm_nb/data/wall.parquet'
@@ -36,25 +37,24 @@ SHARES = 0.1, 0.25, 0.5                    # tried for what is added to the oper
 TUNED = {'subtree': 0.25, 'crossover': 0.25} # the best of them
 
 
-def mixed(added, share):
-    "The usual operators, and others for a share of the mutations"
-    if not share: return OPERATORS
-    return OPERATORS*round((1 - share)*40/len(OPERATORS)) + added*round(share*40/len(added))
+def mixed(subtree=0., crossover=0.):
+    "The usual operators, and these for a share of the mutations"
+    usual = OPERATORS*round(20*(1 - subtree - crossover)) # of 200 in all
+    return usual + SUBTREE*round(100*subtree) + (cross_over,)*round(200*crossover)
 
 
 def variant(name):
     "Operators of a variant, and does it drift?"
-    subtree, crossover = TUNED['subtree'], TUNED['crossover']
     if ' ' in name: # a share that is tried
         kind, share = name.split()
-        return mixed(SUBTREE if kind == 'subtree' else (cross_over,), float(share)), False
+        return mixed(**{kind: float(share)}), False
     return {
         'numbers': ((perturb_constant,), False),
         'genetic': (OPERATORS, False),
-        'subtree': (mixed(SUBTREE, subtree), False),
-        'crossover': (mixed((cross_over,), crossover), False),
+        'subtree': (mixed(subtree=TUNED['subtree']), False),
+        'crossover': (mixed(crossover=TUNED['crossover']), False),
         'drift': (OPERATORS, True),
-        'all': (mixed(SUBTREE, subtree) + mixed((cross_over,), crossover), True)}[name]
+        'all': (mixed(**TUNED), True)}[name]
 
 
 VARIANTS = 'numbers', 'genetic', 'subtree', 'crossover', 'drift', 'all'
@@ -80,7 +80,7 @@ def work(workers, run, folder):
     operators, drift = variant(name)
     domain = Sodarace()
     config = {'domain': 'sodarace', 'seed_program': program, 'mutator': 'genetic', 'variant': name,
-        'drift': drift, 'operators': [o.__name__ for o in operators], 'parents': 4, 'children': 8,
+        'drift': drift, 'operators': dict(Counter(o.__name__ for o in operators)), 'parents': 4, 'children': 8,
         'iterations': n//PER_ITERATION, 'seed': seed, 'settings': domain.settings}
     with Run(folder, config) as log:
         evolve(domain, GeneticMutator(operators), SEEDS[program], n//PER_ITERATION, seed=seed, run=log,
@@ -109,7 +109,7 @@ def course(log):
 
 def champions(log):
     "Who holds the niches at the end"
-    last = log.entries("verdict in ('new', 'improved', 'drifted')")
+    last = log.entries(f'verdict in {CHAMPION}')
     archive = GridArchive(Sodarace.axes, drift=log.config['drift'])
     for entry in last: archive.add([entry.fitness], [entry.behavior], [entry.program])
     return [{'niche': niche, 'fitness': c.fitness, 'behavior': c.behavior, 'program': c.item}
@@ -119,7 +119,9 @@ def champions(log):
 def done(): return pq.read_table(OUT).to_pylist() if OUT.exists() else []
 
 
-def keep(rows): pq.write_table(pa.Table.from_pylist(rows), OUT, compression='zstd', compression_level=19)
+def keep(rows):
+    with whole_file(OUT) as file:
+        pq.write_table(pa.Table.from_pylist(rows), file, compression='zstd', compression_level=19)
 
 
 if __name__ == '__main__':

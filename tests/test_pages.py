@@ -42,7 +42,7 @@ def test_a_page_needs_nothing_but_the_package(notebook):
     allowed |= {'tokenizers', 'safetensors', 'huggingface_hub'} # come with transformers
     allowed |= {'markupsafe'} # comes with jinja2
     extra = {package for code in cells(notebook, 'code') for package in imported(code)} - allowed
-    if extra: assert re.search(r'pip install .elm_nb\[(fast|hub)\]', notebook.read_text()), extra
+    if extra: assert re.search(r'pip install .elm_nb\[(fast|hub|git)\]', notebook.read_text()), extra
 
 @every_page
 def test_a_page_begins_with_what_it_holds_and_ends_with_what_comes_next(notebook):

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from .. import ElmError
 from ..search.domain import find_domain
 from ..search.edit import syntax_tree, UNREADABLE
-from ..search.map_elites import GridArchive
+from ..search.map_elites import CHAMPION, GridArchive
 from ..search.run import read_config, Run, write_whole
 
 # %% ../../nbs/invention/00_dataset.ipynb #044114d1
@@ -101,7 +101,7 @@ def _admitted(folder, archive):
     "The line of a run in the card, and a row for each program that its archive admitted"
     with Run(folder) as run:
         evaluations = (run.history() or [(0,)])[-1][0] # a run that goes on writing is read up to here
-        entries = list(run.entries("verdict in ('new', 'improved') and id < ?", [evaluations]))
+        entries = list(run.entries(f'verdict in {CHAMPION} and id < ?', [evaluations]))
         config = run.config
     if any(len(e.behavior) != len(archive.axes) for e in entries):
         raise DatasetError(f'{folder} does not measure {", ".join(archive.axes)}; '

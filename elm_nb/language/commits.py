@@ -6,16 +6,18 @@ Docs: https://elm-nb.github.io/elm_nb/language/commits.html.md"""
 
 # %% auto #0
 __all__ = ['MOST_FILES', 'MOST_LINES', 'CloneError', 'open_clone', 'licence_of', 'subject', 'commit_edits', 'points',
-           'MinedCommits', 'mine_commits']
+           'MinedCommits', 'clone_name', 'mine_commits']
 
 # %% ../../nbs/language/06_commits.ipynb #6c0a0003
-import ast, re, tempfile
+import ast, re, stat, tempfile
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from .. import ElmError
 from .human_edits import Change, compare
@@ -23,111 +25,138 @@ from .human_edits import Change, compare
 # %% ../../nbs/language/06_commits.ipynb #6c0a000b
 class CloneError(ElmError): "A clone cannot be learned from; the message says why and what to do"
 
+# %% ../../nbs/language/06_commits.ipynb #6c0a0030
+@contextmanager
+def _reading(folder):
+    "Whatever goes wrong while a repository is read, the user is told which"
+    try: yield
+    except CloneError: raise
+    except Exception as error:
+        why = f'{type(error).__name__}: {error}'
+        raise CloneError(f'{folder} cannot be read ({why}); make a whole clone of it anew') from error
+
+# %% ../../nbs/language/06_commits.ipynb #6c0a0031
 def _repo_of(folder):
-    try: from dulwich.repo import NotGitRepository, Repo
+    try:
+        from dulwich.repo import NotGitRepository, Repo
+        import identify.identify
     except ImportError as error:
-        raise CloneError('commits are read by dulwich: `pip install "elm_nb[git]"`') from error
-    try: return Repo(str(folder))
-    except NotGitRepository as error:
-        raise CloneError(f'{folder} is no git repository; name a folder that `git clone` has made') from error
+        raise CloneError(f'clones are read with {error.name}: `pip install "elm_nb[git]"`') from error
+    with _reading(folder):
+        try: return Repo(str(folder))
+        except NotGitRepository as error:
+            raise CloneError(f'{folder} is no git repository; name a folder that `git clone` made') from error
 
 # %% ../../nbs/language/06_commits.ipynb #6c0a000c
 def _files(repo, tree, folder=b''):
-    "(path, id) of the files of a tree"
+    "(path, id) of the files of a tree; no links and no submodules"
     for path,mode,id in repo.object_store[tree].iteritems():
-        if mode & 0o170000 == 0o040000: yield from _files(repo, id, folder + path + b'/')
-        else: yield folder + path, id
+        if stat.S_ISDIR(mode): yield from _files(repo, id, folder + path + b'/')
+        elif stat.S_ISREG(mode): yield folder + path, id
 
+def _is_partial(repo):
+    "Did the clone leave files on the server, to be fetched when they are needed?"
+    config = repo.get_config()
+    return any(config.has_section(s) and b'promisor' in dict(config.items(s)) for s in config.sections())
+
+# %% ../../nbs/language/06_commits.ipynb #6c0a0032
 def open_clone(
     folder # Of a clone, bare or not
-): # A `dulwich.repo.Repo`
-    "Open a repository; `CloneError` if there is nothing to learn from"
+): # A `dulwich.repo.Repo`, to be closed
+    "Open a repository; `CloneError` if it cannot be learned from"
     repo = _repo_of(folder)
     if repo.get_shallow():
         raise CloneError(f'the history of {folder} is cut off; `git fetch --unshallow` gets it')
-    try: tree = repo[repo.head()].tree
-    except KeyError as error: raise CloneError(f'{folder} has no commit; leave it out') from error
-    if any(path.endswith(b'.py') for path,_ in _files(repo, tree)): return repo
+    if _is_partial(repo): raise CloneError(f'{folder} lacks files; clone it anew, without --filter')
+    with _reading(folder):
+        try: tree = repo[repo.head()].tree
+        except KeyError as error:
+            raise CloneError(f'HEAD of {folder} names no commit; check out a branch') from error
+        if any(path.endswith(b'.py') for path,_ in _files(repo, tree)): return repo
     raise CloneError(f'{folder} has no Python file; leave it out')
 
 # %% ../../nbs/language/06_commits.ipynb #6c0a0010
+_LICENCE = re.compile(rb'licen[cs]e|copying', re.I)
+
 def licence_of(
     repo # See `open_clone`
 )->str: # As SPDX names it, or 'unknown'
-    "Under which licence is a repository?"
+    "Under which licence is a repository? The first that is known"
     from identify.identify import license_id
-    top = repo.object_store[repo[repo.head()].tree]
-    names = [name for name in top if re.match(rb'licen[cs]e|copying', name, re.I)]
-    for name in names:
-        found = repo.object_store[top[name][1]]
-        if found.type_name != b'blob': continue
+    for name,mode,id in repo.object_store[repo[repo.head()].tree].iteritems():
+        if not (_LICENCE.match(name) and stat.S_ISREG(mode)): continue
         with tempfile.NamedTemporaryFile() as file:
-            file.write(found.data)
+            file.write(repo.object_store[id].data.decode(errors='replace').encode())
             file.flush()
             if licence := license_id(file.name): return licence
     return 'unknown'
 
 # %% ../../nbs/language/06_commits.ipynb #6c0a0014
-_NUMBERS = re.compile(r'\s*\(?(#|gh-)\d+\)?|\[[^\]]*\]', re.I)
-_KIND = re.compile(r'^\w+(\([^)]*\))?!?:\s+')
-_SAYS_NOTHING = re.compile(r'merge|revert|bump|release|version|wip|typo|black|pep ?8|lint|format', re.I)
+_NUMBERS = re.compile(r' ?\(?(#|\bgh-)\d+\)?|^\[[^\]]*\]', re.I)
+_KIND = re.compile(r'^\w+(\([^)]*\))?!?: ')
+_SAYS_NOTHING = re.compile(r'merge (branch|pull|remote)|revert\b|bump\b|wip\b|typo|lint\b|'
+    r'(prepare |new )?(release|version) v?\d', re.I)
 
+# %% ../../nbs/language/06_commits.ipynb #6c0a0033
 def subject(
     message:str # Of a commit
 )->str: # Empty if it says nothing of what was done
     "What a commit did, as a sentence"
-    line = _KIND.sub('', _NUMBERS.sub('', message.strip().split('\n')[0]).strip())
+    line = ' '.join(message.strip().split('\n')[0].split())
+    line = _KIND.sub('', _NUMBERS.sub('', line).strip())
     if not 3 <= len(line.split()) <= 15 or not line.isascii() or _SAYS_NOTHING.match(line): return ''
     return line[0].upper() + line[1:].rstrip('.') + '.'
 
 # %% ../../nbs/language/06_commits.ipynb #6c0a0019
 MOST_FILES, MOST_LINES = 20, 12 # that a commit changes, and in a function
+_TEST = re.compile(rb'(^|/)(tests?|_pytest)/|(^|/)test_|_test\.py$|(^|/)conftest\.py$')
 
-def _is_source(path): return path.endswith(b'.py') and b'test' not in path
+def _is_source(change):
+    modified = change.type == 'modify' and stat.S_ISREG(change.new.mode) and stat.S_ISREG(change.old.mode)
+    return modified and change.new.path.endswith(b'.py') and not _TEST.search(change.new.path)
 
+# %% ../../nbs/language/06_commits.ipynb #6c0a0034
 def _versions(repo, commit, counts):
     "Changed Python files by name, before a commit and after it"
     from dulwich.diff_tree import tree_changes
     store, before = repo.object_store, repo[commit.parents[0]].tree
-    changes = [c for c in tree_changes(store, before, commit.tree)
-        if c.type == 'modify' and _is_source(c.new.path)]
+    changes = list(filter(_is_source, tree_changes(store, before, commit.tree)))
     if len(changes) > MOST_FILES:
         counts['commits of too many files'] += 1
         return {}, {}
     names = [c.new.path.decode(errors='replace') for c in changes]
-    try: return tuple({name: store[getattr(c, side).sha].data for name,c in zip(names, changes)}
-        for side in ('old', 'new'))
-    except KeyError as error:
-        raise CloneError(f'{repo.path} lacks files; clone it again, without --filter') from error
+    return tuple({name: store[getattr(c, side).sha].data.removeprefix(b'\xef\xbb\xbf')
+        for name,c in zip(names, changes)} for side in ('old', 'new'))
 
 # %% ../../nbs/language/06_commits.ipynb #6c0a001b
 def commit_edits(
-    repo,            # See `open_clone`
-    counts:Counter,  # Of what was found and left out; added to
-    newest:int=None  # Read so many commits; by default all
+    repo,           # See `open_clone`
+    counts:Counter  # Of what was found and left out; added to
 )->list[Change]: # Each once, newest first
-    "Changes of functions in the commits of a repository"
+    "Changes of functions in the commits of a repository; `CloneError` if one cannot be read"
     found = {}
-    for entry in repo.get_walker(include=[repo.head()], max_entries=newest):
-        commit = entry.commit
-        counts['commits'] += 1
-        if len(commit.parents) != 1: continue
-        said = subject(commit.message.decode(errors='replace'))
-        for change in compare(*_versions(repo, commit, counts), counts, MOST_LINES):
-            found.setdefault((change.before, change.after), change._replace(message=said or change.message))
+    with _reading(repo.path):
+        for entry in tqdm(repo.get_walker(include=[repo.head()]), unit='commit'):
+            commit = entry.commit
+            counts['commits'] += 1
+            if len(commit.parents) != 1: continue
+            said = subject(commit.message.decode(errors='replace'))
+            for c in compare(*_versions(repo, commit, counts), counts, MOST_LINES):
+                found.setdefault((c.before, c.after), c._replace(message=said or c.message))
     return list(found.values())
 
 # %% ../../nbs/language/06_commits.ipynb #6c0a001f
-_LOOPS = ast.For, ast.While, ast.ListComp
+_LOOPS = ast.For, ast.AsyncFor, ast.While, ast.comprehension
 
 def _contents(program):
     "Numbers and arithmetic, loops, calls, lines"
     nodes = list(ast.walk(ast.parse(program)))
-    numbers = sum(isinstance(n, ast.BinOp) or isinstance(n, ast.Constant) and type(n.value) in (int, float)
-        for n in nodes)
-    loops = sum(isinstance(n, _LOOPS) for n in nodes)
-    return np.array([numbers, loops, sum(isinstance(n, ast.Call) for n in nodes), program.count('\n') + 1])
+    numbers = [n for n in nodes if isinstance(n, ast.BinOp)
+        or isinstance(n, ast.Constant) and type(n.value) in (int, float)]
+    loops, calls = ([n for n in nodes if isinstance(n, kind)] for kind in (_LOOPS, ast.Call))
+    return len(numbers), len(loops), len(calls), program.count('\n') + 1
 
+# %% ../../nbs/language/06_commits.ipynb #6c0a0035
 _KINDS = re.compile(r'(Changed|Small change to) .* function\.$|Fixed bugs\.$') # see `describe`
 
 def points(
@@ -136,9 +165,8 @@ def points(
     "How much has an edit of what programs of walkers need?"
     before, after = _contents(change.before), _contents(change.after)
     numbers, loops, _, lines = after
-    added = after > before
-    said = not _KINDS.match(change.message)
-    return int((lines <= 20) + (numbers >= 4) + (loops > 0) + added[1:].sum() + said)
+    added = [new > old for new,old in zip(after[1:], before[1:])]
+    return sum([lines <= 20, numbers >= 4, loops > 0, *added, not _KINDS.match(change.message)])
 
 # %% ../../nbs/language/06_commits.ipynb #6c0a0022
 class MinedCommits(NamedTuple):
@@ -147,25 +175,38 @@ class MinedCommits(NamedTuple):
     counts:dict[str,int]      # What was found, and left out for each reason
     clones:list[dict[str,str]] # Name, licence and newest commit of each
 
-def _in_turn(lists, n):
-    "The first of each list, then the second of each, until there are `n`"
-    ranks = sorted((k, i) for i,found in enumerate(lists) for k in range(len(found)))
-    return [lists[i][k] for k,i in ranks[:n]]
+# %% ../../nbs/language/06_commits.ipynb #6c0a0036
+def clone_name(
+    folder # Of a clone
+)->str:
+    "What a card calls it"
+    parts = [part for part in Path(folder).absolute().parts if part != '.git']
+    return parts[-1].removesuffix('.git')
 
+# %% ../../nbs/language/06_commits.ipynb #6c0a0037
+def _in_turn(lists, n):
+    "The first of each list, then the second of each, until there are `n` programs and what became of them"
+    ranks = sorted((k, i) for i,found in enumerate(lists) for k in range(len(found)))
+    found = {}
+    for k,i in ranks: found.setdefault(lists[i][k][:2], lists[i][k])
+    return list(found.values())[:n]
+
+# %% ../../nbs/language/06_commits.ipynb #6c0a0028
+def _best_first(repo, counts, rng):
+    changes = commit_edits(repo, counts)
+    return sorted((changes[i] for i in rng.permutation(len(changes))), key=points, reverse=True)
+
+# %% ../../nbs/language/06_commits.ipynb #6c0a0038
 def mine_commits(
     folders:Sequence, # Of clones
     n:int,            # Edits to choose, at most
-    seed:int=0,       # Decides between those with equal points
-    newest:int=None   # See `commit_edits`
+    seed:int=0        # Decides between those with equal points
 )->MinedCommits:
     "The best edits of several repositories; `CloneError` if one cannot be learned from"
-    repos, counts, rng, found = [open_clone(f) for f in folders], Counter(), np.random.default_rng(seed), []
-    for repo in repos:
-        changes = commit_edits(repo, counts, newest)
-        changes = [changes[i] for i in rng.permutation(len(changes))]
-        found.append(sorted(changes, key=points, reverse=True))
-    names = [Path(f).absolute().name.removesuffix('.git') for f in folders]
-    clones = [{'name': name, 'licence': licence_of(repo), 'commit': repo.head().decode()}
-        for name,repo in zip(names, repos)]
-    chosen = dict.fromkeys(_in_turn(found, n))
-    return MinedCommits(list(chosen), dict(counts), clones)
+    counts, rng, found, clones = Counter(), np.random.default_rng(seed), [], []
+    for folder in folders:
+        with open_clone(folder) as repo, _reading(folder):
+            clones.append({'name': clone_name(folder), 'licence': licence_of(repo),
+                'commit': repo.head().decode()})
+            found.append(_best_first(repo, counts, rng))
+    return MinedCommits(_in_turn(found, n), dict(counts), clones)

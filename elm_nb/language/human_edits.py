@@ -243,8 +243,13 @@ def _lines(text): return text.count('\n') + 1
 def _compare_function(a, b, counts, longest):
     "The change from one function to another of the same name, or None if there is none or it is left out"
     if a.text == b.text: return None
-    if canonical_function(a.node, docstring=False) == canonical_function(b.node, docstring=False): return None
-    before, after = canonical_function(a.node), canonical_function(b.node)
+    try:
+        bare, other = (canonical_function(f.node, docstring=False) for f in (a, b))
+        before, after = (canonical_function(f.node) for f in (a, b))
+    except UNREADABLE: # too deep, or a number too long to be written
+        counts['unreadable'] += 1
+        return None
+    if bare == other: return None
     counts['functions changed'] += 1
     if max(_lines(before), _lines(after)) > MAX_FUNCTION: reason = 'function too long'
     elif changed_lines(before, after) > longest: reason = 'edit too long'

@@ -21,6 +21,7 @@ from .mutator import headline, Place, prefixes
 from .mutator import KEEP_PREFIX, MAX_LINES, MAX_OLD, MAX_TOKENS, STARTS
 from .training import Text, TrainingError
 from ..search.edit import make
+from ..search.map_elites import CHAMPION
 from ..search.run import Run
 
 # %% ../../nbs/language/08_lessons.ipynb #7a9024d1
@@ -30,7 +31,7 @@ def edits_of(
     until:int=2**31 # Last iteration that is read
 )->list[Change]:
     "What a run can teach; a message is empty where it does not say what was meant"
-    parents = {e.id: e.program.rstrip('\n') for e in run.entries("verdict in ('new', 'improved', 'drifted')")}
+    parents = {e.id: e.program.rstrip('\n') for e in run.entries(f'verdict in {CHAMPION}')}
     condition = f"diff != '' and iteration <= ? and verdict in ({', '.join('?'*len(verdicts))})"
     meant = run.config.get('mutator') == 'diff' # others do not read messages
     return [Change(parents[e.parent], e.program.rstrip('\n'), e.message if meant else '')

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .commits import mine_commits, open_clone
+from .commits import clone_name, mine_commits, open_clone
 from .finetune import FinetuneConfig, train_mutator
 from .human_edits import PACKAGES, Change, describe, mine, Mined
 from .lessons import edits_of_runs
@@ -36,8 +36,8 @@ class PretrainConfig:
     function:str='make_walker'  # That messages speak of
     human:int=900       # Edits of functions from one release to the next, at most
     per_package:int=150 # Of which from one package, at most
-    git:Sequence[str]=() # Folders of git clones
-    commits:int=10_000  # Edits from those, at most
+    git:tuple[str,...]=() # Folders of git clones
+    commits:int=3000    # Edits from those, at most, those that add most first
     bugs:int=300        # Functions with a bug, to be mended
     misspelled:int=0    # Functions with misspelled names, to be mended
     parameters:int=300  # Functions with another number
@@ -46,7 +46,8 @@ class PretrainConfig:
     train:FinetuneConfig=FinetuneConfig(SMOLLM2, edits=10**9, longest=768, held_out=0.03, lr=1e-3)
 
     def __post_init__(self):
-        object.__setattr__(self, 'git', list(self.git)) # as it is in JSON
+        git = [self.git] if isinstance(self.git, str|Path) else self.git
+        object.__setattr__(self, 'git', tuple(map(str, git)))
         counts = 'human', 'commits', 'bugs', 'misspelled', 'parameters', 'iterations', 'domain_edits'
         check_numbers(self, {'per_package': 1, **dict.fromkeys(counts, 0)})
         self._refuse_without_effect()
@@ -57,6 +58,7 @@ class PretrainConfig:
         if self.train.improved != FinetuneConfig.improved: idle.append('improved')
         if not self.human and self.per_package != default.per_package: idle.append('per_package')
         if not self.git and self.commits != default.commits: idle.append('commits')
+        if self.git and not self.commits: idle.append('git')
         if not self.iterations and self.domain_edits != default.domain_edits: idle.append('domain_edits')
         if not idle: return
         raise TrainingError(f'{", ".join(idle)} would have no effect on what is asked for; leave it as it is')
@@ -157,15 +159,20 @@ def _write_card(folder:Path):
     write_whole(folder/'adapter'/'card.json', json.dumps(card, indent=1) + '\n')
 
 # %% ../../nbs/language/10_pretrain.ipynb #8f307007
+def _asked(config)->dict:
+    "A configuration as the folder remembers it; of clones the names, for they may be elsewhere next time"
+    asked = asdict(config) | {'git': [clone_name(folder) for folder in config.git]}
+    return asked if config.git else {name: v for name,v in asked.items() if name not in ('git', 'commits')}
+
 def _collected(config, folder:Path, runs, domain, workers)->dict:
     "Edits to learn from, collected once; in all processes"
     file = folder/'edits.json'
     if workers.is_first and not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(file, json.dumps({'config': asdict(config), **_collect(config, runs, domain)}) + '\n')
+        write_whole(file, json.dumps({'config': _asked(config), **_collect(config, runs, domain)}) + '\n')
     workers.wait_for_everyone()
     found = json.loads(file.read_text())
-    differ = differences(found['config'], asdict(config))
+    differ = differences(found['config'], _asked(config))
     if not differ: return found
     raise TrainingError(f'{file} was collected for another training: {differ}; choose another folder')
 
@@ -179,7 +186,7 @@ def run_pretrain(
     domain = find_domain(config.domain)
     runs = _genetic_runs(config, Path(folder)/'runs', domain, workers)
     found = _collected(config, Path(folder), runs, domain, workers)
-    asked = {name: value for name,value in found['config'].items() if name not in ('train', 'git')}
+    asked = {name: value for name,value in found['config'].items() if name != 'train'}
     changes = [Change(*c) for c in found['changes']]
     card = {'collected': asked, **found['card']}
     train_mutator(changes, domain.messages, config.train, folder, workers, card)
@@ -194,6 +201,7 @@ def pretrain(
 ):
     "Train the adapter of a mutator before its first run; `DownloadError` or `CloneError` without its edits"
     find_model(config.train.model)
-    for clone in config.git: open_clone(clone)
+    if not (Path(folder)/'edits.json').exists():
+        for clone in config.git: open_clone(clone).close()
     processes = count_processes(processes)
     launch(run_pretrain, (config, str(folder)), processes, count_evaluators(evaluators, processes))

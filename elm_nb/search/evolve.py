@@ -25,7 +25,7 @@ from .domain import Domain, DomainError, evaluate_programs, evaluated, Evaluatio
 from .domain import one_line, survived
 from .edit import Applied, make, Proposal
 from .map_elites import GridArchive
-from .run import admit, Entry, Run, Spent
+from .run import admit, Entry, Run, RunError, Spent
 
 # %% ../../nbs/search/06_evolve.ipynb #3a32aec9
 class Mutator(Protocol):
@@ -55,9 +55,13 @@ class _Question(NamedTuple):
     program:str
     n:int
     seed:Sequence[int]
-    mates:Sequence[str]=() # For a mutator that asks for some
 
-def _arguments(question): return question if question.mates else question[:3]
+class _MatedQuestion(NamedTuple):
+    "What a mutator is asked that asks for mates"
+    program:str
+    n:int
+    seed:Sequence[int]
+    mates:Sequence[str]
 
 def _as_many(proposals, n):
     proposals = list(proposals)
@@ -70,8 +74,7 @@ def _proposed(mutator, questions):
     "Proposals for each question, whatever the mutator does"
     try:
         together = _asked_together(mutator)
-        asked = list(map(_arguments, questions))
-        found = mutator.propose_all(asked) if together else [mutator.propose(*a) for a in asked]
+        found = mutator.propose_all(questions) if together else [mutator.propose(*q) for q in questions]
         return [_as_many(proposals, q.n) for proposals,q in zip(_as_many(found, len(questions)), questions)]
     except Exception as error:
         why = f'the mutator raised {one_line(error)}'
@@ -161,7 +164,7 @@ def _spent(sampling, evaluating, waiting, portable, workers):
 
 def _mates(archive, parents, n, rng):
     "For each parent the programs of `n` champions"
-    if not n: return [()]*parents
+    if n < 1: return [()]*parents
     found = [champion.item.program for champion in archive.sample(parents*n, rng)]
     return [found[k::parents] for k in range(parents)]
 
@@ -170,8 +173,9 @@ def _batches(champions, mates, children, together, seed):
     numbers, found = count(1), []
     for batch in micro_batches(len(champions), children, together):
         parents = [champions[p].item for p,_ in batch]
-        found.append((parents, [_Question(parent.program, n, [*seed, next(numbers)], mates[p])
-            for parent,(p,n) in zip(parents, batch)]))
+        asked = [(parent.program, n, [*seed, next(numbers)], mates[p])
+            for parent,(p,n) in zip(parents, batch)]
+        found.append((parents, [_MatedQuestion(*a) if a[-1] else _Question(*a[:-1]) for a in asked]))
     return found
 
 def _iteration(iteration, archive, next_id, domain, mutator, parents, children, seed, together, workers):
@@ -199,6 +203,12 @@ def _iterations_so_far(run, workers):
     by_iteration = groupby(run.entries() if run else (), key=lambda e: e.iteration)
     logged = (list(entries) for _,entries in by_iteration)
     while entries := workers.broadcast(next(logged, None)): yield entries
+
+def _again(archive, entries):
+    "Entries of a log, added to an archive that must say of them what it said then"
+    found = admit(archive, entries)
+    if [e.verdict for e in found] == [e.verdict for e in entries]: return found
+    raise RunError('the log was written with another archive; is drift as it was?')
 
 def _begin(archive, domain, program, run, workers):
     "Evaluate the seed program, the only one of its iteration"
@@ -253,7 +263,7 @@ def evolve(
     workers = workers or Workers()
     warnings, archive, last = _Warnings(workers), GridArchive(domain.axes, drift), None
     for entries in _iterations_so_far(run, workers):
-        last = admit(archive, entries)[-1]
+        last = _again(archive, entries)[-1]
         _learn(mutator, entries, warnings)
     if last: workers.evaluators.after = 0. # what stopped this run may have been a program
     if last is None:

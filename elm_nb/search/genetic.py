@@ -160,7 +160,8 @@ def mutate_statement(
     return _replace(node, field, body)
 
 # %% ../../nbs/search/04_genetic.ipynb #5f10a003
-_FIXED = {(ast.Call, 'func'), (ast.Attribute, 'value'), (ast.FunctionDef, 'decorator_list')}
+_FIXED = {(ast.Call, 'func'), (ast.Attribute, 'value'), *((kind, 'decorator_list')
+    for kind in (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
 
 def _may_move(e):
     "Is this an expression that may stand elsewhere, and another in its place?"
@@ -332,6 +333,14 @@ def _child(self:GeneticMutator, parent, rng):
     return Proposal(Applied(child, 'exact' if child != parent.text else 'no_op'), message)
 
 # %% ../../nbs/search/04_genetic.ipynb #309931a9
+def _readable(programs):
+    "Trees of those that can be read"
+    trees = []
+    for program in programs:
+        try: trees.append(syntax_tree(program))
+        except UNREADABLE: continue
+    return trees
+
 @patch
 def propose(self:GeneticMutator,
     program:str, # The parent
@@ -341,9 +350,8 @@ def propose(self:GeneticMutator,
 )->list[Proposal]: # `n` of them; the message of each names its operators
     "Mutate a program `n` times"
     rng = np.random.default_rng(seed)
-    try:
-        parent = _Parent(program)
-        parent.tree.mates = list(map(syntax_tree, mates))
+    try: parent = _Parent(program)
     except UNREADABLE as error:
         return [Proposal(Applied(program, 'malformed', f'not a Python program: {error}'))]*n
+    parent.tree.mates = _readable(mates)
     return [self._child(parent, rng) for _ in range(n)]

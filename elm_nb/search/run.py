@@ -57,7 +57,7 @@ def changed(self:Entry)->bool: # Is the program another one?
 
 # %% ../../nbs/search/05_run.ipynb #160fd6de
 @patch(as_prop=True)
-def accepted(self:Entry)->bool: # Did the child become a champion?
+def accepted(self:Entry)->bool: # Did the child open a niche, or improve a champion?
     return self.verdict in ('new', 'improved')
 
 # %% ../../nbs/search/05_run.ipynb #eb29e16b
