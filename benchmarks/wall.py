@@ -80,8 +80,8 @@ def work(workers, run, folder):
     operators, drift = variant(name)
     domain = Sodarace()
     config = {'domain': 'sodarace', 'seed_program': program, 'mutator': 'genetic', 'variant': name,
-        'drift': drift, 'operators': dict(Counter(o.__name__ for o in operators)), 'parents': 4, 'children': 8,
-        'iterations': n//PER_ITERATION, 'seed': seed, 'settings': domain.settings}
+        'drift': drift, 'operators': dict(Counter(o.__name__ for o in operators)), 'parents': 4,
+        'children': 8, 'iterations': n//PER_ITERATION, 'seed': seed, 'settings': domain.settings}
     with Run(folder, config) as log:
         evolve(domain, GeneticMutator(operators), SEEDS[program], n//PER_ITERATION, seed=seed, run=log,
             workers=workers, drift=drift)

@@ -13,6 +13,7 @@ import ast, re, stat, tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ def _reading(folder):
 def _repo_of(folder):
     try:
         from dulwich.repo import NotGitRepository, Repo
-        import identify.identify
+        for name in ('identify', 'ukkonen'): import_module(name) # for licences
     except ImportError as error:
         raise CloneError(f'clones are read with {error.name}: `pip install "elm_nb[git]"`') from error
     with _reading(folder):
