@@ -6,7 +6,7 @@ Genetic evaluations from the square in one run of `elm evolve`, 100,000 unless s
 if a folder for it is named.
 It is watched from outside: resident memory of its process and of its evaluators, every ten seconds. Then it
 is asked for one iteration more: when is that in the log, and how much memory did it take? Four minutes on two
-cores; a million take about two hours, since walkers grow.
+cores; a million take an hour and a half, since programs grow.
 """
 import json
 import sqlite3
@@ -64,15 +64,23 @@ def at(rows, evaluations):
     return next(row for row in rows if row[1] >= evaluations)
 
 
+def is_deep(program):
+    "Do three or more loops or branches stand in each other?"
+    return any(line.startswith(' '*16) for line in program.split('\n'))
+
+
 def tenths(folder):
-    "Milliseconds of an iteration, and those in which evaluators were busy, in each tenth of a run"
-    with Run(folder) as run: history, spent = run.history()[1:], run.spent()[1:]
+    "Of each tenth of a run: ms of an iteration, ms with busy evaluators, share of programs with deep loops"
+    with Run(folder) as run:
+        history, spent = run.history()[1:], run.spent()[1:]
+        deep = [(e.iteration, is_deep(e.program)) for e in run.entries("status = 'ok' and id % 50 = 0")]
     cut, found = len(history)//10, []
     for k in range(10):
         part = slice(k*cut, (k + 1)*cut)
         milliseconds = 1000*fmean(seconds for *_, seconds in history[part])
         busy = 1000*fmean(s.sampling + s.evaluating for s in spent[part])
-        found.append([round(milliseconds, 1), round(busy, 1)])
+        share = fmean(found_deep for iteration,found_deep in deep if k*cut < iteration <= (k + 1)*cut)
+        found.append([round(milliseconds, 1), round(busy, 1), round(share, 3)])
     return found
 
 
@@ -89,7 +97,7 @@ if __name__ == '__main__':
         more = watched(folder, 0.2, 'resume', str(folder), '--iterations', str(iterations + 1))
     early, late = at(rows, n//20), at(rows, n*98//100)
     data = {'evaluations': n, 'minutes': rows[-1][0]/60,
-        'milliseconds of an iteration, busy': by_tenth,
+        'milliseconds of an iteration, busy, share with deep loops': by_tenth,
         'MB after a twentieth': [round(m, 1) for m in early[2:4]],
         'MB at the end': [round(m, 1) for m in late[2:4]],
         'bytes an evaluation': round(bytes_each, 1),

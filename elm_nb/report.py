@@ -9,6 +9,7 @@ __all__ = ['run_report', 'stage1_report', 'stage2_report', 'walkers_invented', '
 
 # %% ../nbs/06_report.ipynb #47618a5f
 import json, math
+from array import array
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -25,10 +26,24 @@ from .pages import diff_html, figure_html, page, table_html
 from .pipeline import _runs, PipelineConfig
 from .plots import curves, heatmap, plot_lines, plot_matrix
 from .search.domain import Domain, shown
-from .search.map_elites import GridArchive
-from .search.run import Entry, read_back, replay, Run, RunError, shares, write_whole
+from .search.run import read_back, replay, Run, RunError, write_whole
 from .sodarace.domain import Sodarace
 from .sodarace.terrain import TERRAINS
+
+# %% ../nbs/06_report.ipynb #369657f0
+_STEPS = 'applied', 'changed', 'runnable', 'accepted'
+
+class _Read:
+    "The log of a run, read once: its archive, and how far each proposal came"
+    def __init__(self, run, axes):
+        iterations, steps = array('l'), array('B')
+        def noted():
+            for e in run.entries():
+                iterations.append(e.iteration)
+                steps.append(sum(getattr(e, step) << k for k,step in enumerate(_STEPS)))
+                yield e
+        self.archive, self.iteration = replay(noted(), axes), np.array(iterations)
+        self.steps = np.array(steps, dtype=int)[:,None] >> np.arange(len(_STEPS)) & 1 # (evaluations, steps)
 
 # %% ../nbs/06_report.ipynb #18e68b96
 def _card(domain, title, program):
@@ -39,11 +54,12 @@ def _of_entry(domain, title, entry):
     return _card(domain, f'{title}: fitness {entry.fitness:.2f}', entry.program)
 
 # %% ../nbs/06_report.ipynb #1f07b16c
-def _opening(run, domain, entries, archive):
+def _opening(run, domain, log):
     "The seed program beside the champion, and the run in numbers"
-    seed, best = entries[0], archive.best.item
+    archive, seed = log.archive, next(run.entries('id = 0'))
+    best = archive.best.item
     seconds = sum(h[-1] for h in run.history())
-    told = (f'{len(entries)-1} evaluations in {seconds:.0f} seconds filled {archive.niches} niches. '
+    told = (f'{len(log.steps)-1} evaluations in {seconds:.0f} seconds filled {archive.niches} niches. '
         f'The QD score, which is the sum of all champions\' fitness, is {archive.qd_score:.1f}. '
         f'The best fitness went from {seed.fitness:.2f} to {best.fitness:.2f}. '
         f'{archive.clipped} behaviors lay outside of the map and were counted at its edge.')
@@ -54,13 +70,11 @@ def _opening(run, domain, entries, archive):
 _OUTCOMES = ('accepted', 'runnable, but not accepted', 'changed, but not runnable', 'applied, but unchanged',
     'not applied')
 
-def _outcome(entry):
-    "How far a proposal came, one of `_OUTCOMES`"
-    if entry.accepted: return 'accepted'
-    if entry.runnable: return 'runnable, but not accepted'
-    if entry.changed: return 'changed, but not runnable'
-    if entry.applied: return 'applied, but unchanged'
-    return 'not applied'
+def _by_outcome(log):
+    "For each of `_OUTCOMES` the ids of the proposals that came so far"
+    furthest_first = log.steps[1:,::-1].T.astype(bool)
+    found = np.select(furthest_first, range(len(_STEPS)), len(_STEPS))
+    return {outcome: 1 + np.flatnonzero(found == k) for k,outcome in enumerate(_OUTCOMES)}
 
 # %% ../nbs/06_report.ipynb #ef7f4625
 def _evenly(
@@ -69,7 +83,7 @@ def _evenly(
 )->list: # At most `n`
     "Some of many, at even steps from the first"
     step = math.ceil(len(found)/n)
-    return list(found[::step]) if found else []
+    return list(found[::step]) if step else []
 
 def _example(entry):
     "A proposal as a diff, or what a model wrote if that was no edit"
@@ -78,26 +92,32 @@ def _example(entry):
     return diff_html(f'{entry.message} ({said})', entry.diff or entry.raw)
 
 # %% ../nbs/06_report.ipynb #19c770a5
-def _rounds(entries, config):
-    "The evaluations of each round by its name; a run without rounds has none"
+def _rounds(log, config):
+    "Which evaluations belong to each round, by its name; a run without rounds has none"
     found = {}
     for k in range(config.get('rounds', 0)):
-        length = config['iterations'] # Of a round
-        found[f'round {k+1}'] = [e for e in entries if 0 < e.iteration - k*length <= length]
+        length = config['iterations'] # of a round
+        mine = (k*length < log.iteration) & (log.iteration <= (k + 1)*length)
+        if mine.any(): found[f'round {k+1}'] = mine
     return found
 
-def _shares_table(entries, config):
-    named = {**_rounds(entries, config), 'whole run': entries}
-    rows = [(name, *(f'{s:.1%}' for s in shares(found).values())) for name,found in named.items() if found]
-    return table_html(('of all evaluations', *shares(entries)), rows)
+def _shares(steps):
+    "Of so many evaluations, how many came so far?"
+    return [f'{share:.1%}' for share in steps.sum(axis=0)/max(len(steps), 1)]
 
-def _proposals(entries, config, examples):
+def _shares_table(log, config):
+    named = {**_rounds(log, config), 'whole run': log.iteration > 0}
+    rows = [(name, *_shares(log.steps[mine])) for name,mine in named.items()]
+    return table_html(('of all evaluations', *_STEPS), rows)
+
+# %% ../nbs/06_report.ipynb #19c770a6
+def _proposals(run, log, examples):
     "What was proposed: shares, and examples of each outcome"
-    parts = [('heading', 'What was proposed'), ('html', _shares_table(entries, config))]
-    for outcome in _OUTCOMES:
-        found = [e for e in entries[1:] if _outcome(e) == outcome]
-        parts.append(('subheading', f'{outcome.capitalize()}: {len(found)}'))
-        parts.append(('html', ''.join(_example(e) for e in _evenly(found, examples))))
+    parts = [('heading', 'What was proposed'), ('html', _shares_table(log, run.config))]
+    for outcome,ids in _by_outcome(log).items():
+        parts.append(('subheading', f'{outcome.capitalize()}: {len(ids)}'))
+        some = ', '.join(map(str, _evenly(ids, examples)))
+        parts.append(('html', ''.join(map(_example, run.entries(f'id in ({some})')))))
     return parts
 
 # %% ../nbs/06_report.ipynb #e3a354cc
@@ -135,47 +155,44 @@ def run_report(
     played:int=300  # Champions that the map plays
 )->str: # HTML
     "The page of a run"
-    entries, config = list(run.entries()), run.config
-    if not entries: raise RunError(f'{run.folder} has no evaluations yet; wait, or go on with elm resume')
-    archive = replay(entries, domain.axes)
+    log, config = _Read(run, domain.axes), run.config
+    if not len(log.steps):
+        raise RunError(f'{run.folder} has no evaluations yet; wait, or go on with elm resume')
     seed, mutator = config.get('seed_program', 'a program'), config.get('mutator', '')
     return page(f'Evolution of {seed} with the {mutator} mutator', [
-        *_opening(run, domain, entries, archive),
-        *_proposals(entries, config, examples),
-        *_map(domain, archive, played),
+        *_opening(run, domain, log),
+        *_proposals(run, log, examples),
+        *_map(domain, log.archive, played),
         *_course(run),
-        *_gallery(domain, archive, gallery),
+        *_gallery(domain, log.archive, gallery),
         ('heading', 'Configuration'), ('html', table_html(('setting', 'value'), config.items()))])
 
 # %% ../nbs/06_report.ipynb #1771566c
 class _Evolved(NamedTuple):
     "A run of stage 1, read back"
     label:str
-    entries:list[Entry]
-    archive:GridArchive
+    log:_Read
     history:list[tuple] # As in `Run.history`
 
 def _read_run(out, domain, mutator, name, seed):
     who = 'warm-up, genetic' if mutator == 'genetic' else 'language model'
-    with Run(out) as run: entries, history = list(run.entries()), run.history()
-    return _Evolved(f'{who}, {name}, seed {seed}', entries, replay(entries, domain.axes), history)
+    with Run(out) as run:
+        return _Evolved(f'{who}, {name}, seed {seed}', _Read(run, domain.axes), run.history())
 
 def _read_runs(config, folder, domain, mutator):
     return [_read_run(out, domain, mutator, name, seed) for name,seed,out in _runs(config, folder, mutator)]
 
 # %% ../nbs/06_report.ipynb #57e0f6a8
-_RUN_COLUMNS = ('run', 'evaluations', 'niches', 'QD score', 'max fitness', 'applied', 'changed', 'runnable',
-    'accepted')
+_RUN_COLUMNS = 'run', 'evaluations', 'niches', 'QD score', 'max fitness', *_STEPS
 
 def _run_row(evolved):
     "A row under `_RUN_COLUMNS`"
-    archive = evolved.archive
+    archive, steps = evolved.log.archive, evolved.log.steps[1:]
     found = archive.niches, f'{archive.qd_score:.0f}', f'{archive.best.fitness:.1f}'
-    told = [f'{s:.1%}' for s in shares(evolved.entries).values()]
-    return evolved.label, len(evolved.entries)-1, *found, *told
+    return evolved.label, len(steps), *found, *_shares(steps)
 
 def _champion(domain, evolved):
-    best = evolved.archive.best
+    best = evolved.log.archive.best
     return _card(domain, f'{evolved.label}: {best.fitness:.1f}', best.item.program)
 
 # %% ../nbs/06_report.ipynb #b41f0f59
@@ -202,7 +219,7 @@ def _links(config, folder):
 # %% ../nbs/06_report.ipynb #73093ad2
 def _told_of_stage1(warmup, evolved, counts):
     "Stage 1 in two sentences"
-    before, after = (sum(len(e.entries)-1 for e in found) for found in (warmup, evolved))
+    before, after = (sum(len(e.log.steps)-1 for e in found) for found in (warmup, evolved))
     return (f'The genetic mutator warmed up with {before} evaluations. '
         f'On {counts["used"]} of the {counts["found"]} edits that were accepted there, '
         f'the language model was fine-tuned; then it made {after} evaluations itself, '
