@@ -1,12 +1,11 @@
 """Does a long run stay as fast and as small as it began? elm_nb/data/long.json
 
-    python benchmarks/long.py [evaluations [folder]]
+    python benchmarks/long.py 1024000 [folder]
 
-Genetic evaluations from the square in one run of `elm evolve`, 100,000 unless said otherwise; the run is kept
-if a folder for it is named.
+So many genetic evaluations from the square in one run of `elm evolve`, which is kept if a folder is named.
 It is watched from outside: resident memory of its process and of its evaluators, every ten seconds. Then it
 is asked for one iteration more: when is that in the log, and how much memory did it take? Four minutes on two
-cores; a million take an hour and a half, since programs grow.
+cores for 100,000; a million took an hour and a half, other work beside it, since programs grow.
 """
 import json
 import sqlite3
@@ -85,7 +84,7 @@ def tenths(folder):
 
 
 if __name__ == '__main__':
-    n = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    n = int(sys.argv[1])
     if n < 10_000: raise SystemExit('this measures tenths of a long run; ask for 10000 evaluations or more')
     iterations = n//PER_ITERATION
     with TemporaryDirectory() as scratch:

@@ -36,14 +36,16 @@ _STEPS = 'applied', 'changed', 'runnable', 'accepted'
 class _Read:
     "The log of a run, read once: its archive, and how far each proposal came"
     def __init__(self, run, axes):
-        iterations, steps = array('l'), array('B')
+        ids, iterations, steps = array('q'), array('q'), array('B')
         def noted():
             for e in run.entries():
+                ids.append(e.id)
                 iterations.append(e.iteration)
-                steps.append(sum(getattr(e, step) << k for k,step in enumerate(_STEPS)))
+                steps.extend(bool(getattr(e, step)) for step in _STEPS)
                 yield e
-        self.archive, self.iteration = replay(noted(), axes), np.array(iterations)
-        self.steps = np.array(steps, dtype=int)[:,None] >> np.arange(len(_STEPS)) & 1 # (evaluations, steps)
+        self.archive = replay(noted(), axes)
+        self.ids, self.iterations = np.array(ids), np.array(iterations)
+        self.steps = np.array(steps, dtype=bool).reshape(-1, len(_STEPS)) # (evaluations, steps)
 
 # %% ../nbs/06_report.ipynb #18e68b96
 def _card(domain, title, program):
@@ -56,7 +58,7 @@ def _of_entry(domain, title, entry):
 # %% ../nbs/06_report.ipynb #1f07b16c
 def _opening(run, domain, log):
     "The seed program beside the champion, and the run in numbers"
-    archive, seed = log.archive, next(run.entries('id = 0'))
+    archive, seed = log.archive, next(run.entries('parent is null'))
     best = archive.best.item
     seconds = sum(h[-1] for h in run.history())
     told = (f'{len(log.steps)-1} evaluations in {seconds:.0f} seconds filled {archive.niches} niches. '
@@ -71,10 +73,9 @@ _OUTCOMES = ('accepted', 'runnable, but not accepted', 'changed, but not runnabl
     'not applied')
 
 def _by_outcome(log):
-    "For each of `_OUTCOMES` the ids of the proposals that came so far"
-    furthest_first = log.steps[1:,::-1].T.astype(bool)
-    found = np.select(furthest_first, range(len(_STEPS)), len(_STEPS))
-    return {outcome: 1 + np.flatnonzero(found == k) for k,outcome in enumerate(_OUTCOMES)}
+    "For each of `_OUTCOMES` the ids of the proposals that ended like this"
+    found = np.select(log.steps[1:,::-1].T, range(len(_STEPS)), len(_STEPS)) # the last step that was taken
+    return {outcome: log.ids[1:][found == k] for k,outcome in enumerate(_OUTCOMES)}
 
 # %% ../nbs/06_report.ipynb #ef7f4625
 def _evenly(
@@ -97,16 +98,16 @@ def _rounds(log, config):
     found = {}
     for k in range(config.get('rounds', 0)):
         length = config['iterations'] # of a round
-        mine = (k*length < log.iteration) & (log.iteration <= (k + 1)*length)
+        mine = (k*length < log.iterations) & (log.iterations <= (k + 1)*length)
         if mine.any(): found[f'round {k+1}'] = mine
     return found
 
 def _shares(steps):
-    "Of so many evaluations, how many came so far?"
+    "Shares of the evaluations that took each step, as texts"
     return [f'{share:.1%}' for share in steps.sum(axis=0)/max(len(steps), 1)]
 
 def _shares_table(log, config):
-    named = {**_rounds(log, config), 'whole run': log.iteration > 0}
+    named = {**_rounds(log, config), 'whole run': log.iterations > 0}
     rows = [(name, *_shares(log.steps[mine])) for name,mine in named.items()]
     return table_html(('of all evaluations', *_STEPS), rows)
 

@@ -123,3 +123,18 @@ def test_what_did_not_change_is_found_in_the_log(tmp_path):
         assert [e.id for e in run.entries("diff = ''")] == [0, 1]
         assert [e.program for e in run.entries()] == ['x = 1', '', 'x = 2']
         assert list(run.entries('id = 2'))[0] == replace(other, raw='?', detail='no file ?')
+
+
+def test_who_reads_does_not_keep_the_run_from_writing(tmp_path, monkeypatch):
+    "Not even who stops in the middle; and the conditions hold for all parts that are read"
+    monkeypatch.setattr(run_module, '_AT_ONCE', 2)
+    seed = Entry(0, 0, None, '', '', 'exact', '', '', 'x', 'ok', '', 1., (1.,), '', True, 'new')
+    archive = GridArchive({'length': (0, 10, 5)})
+    with Run(tmp_path, {'seed': 0}) as writer, Run(tmp_path) as reader:
+        writer.db.execute('pragma busy_timeout = 100')
+        for k in range(5):
+            if k == 4: begun = reader.entries(); next(begun)
+            new = [replace(seed, id=k, iteration=k, parent=None if k == 0 else 0, fitness=float(k))]
+            writer.append(admit(archive, new), archive, 0.)
+        assert [e.id for e in begun] == [1, 2, 3, 4]
+        assert [e.id for e in reader.entries('id = 0 or fitness > ?', [2.5])] == [0, 3, 4]

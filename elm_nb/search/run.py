@@ -10,7 +10,7 @@ __all__ = ['Entry', 'shares', 'admit', 'replay', 'whole_file', 'write_whole', 'r
 
 # %% ../../nbs/search/05_run.ipynb #d336b3a4
 import json, os, shutil, sqlite3, zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import groupby
@@ -83,7 +83,7 @@ def admit(
 
 # %% ../../nbs/search/05_run.ipynb #73e71302
 def replay(
-    entries:Sequence[Entry],
+    entries:Iterable[Entry],
     axes:Mapping # Of the domain
 )->GridArchive:
     "Build the archive again"
@@ -362,14 +362,18 @@ def append(self:Run,
         self.db.execute(f'insert into iterations ({", ".join(names)}) values ({more})', row)
 
 # %% ../../nbs/search/05_run.ipynb #4cc2ac99
+_AT_ONCE = 1000 # rows
+
 @patch
 def entries(self:Run,
     where:str='1', # Condition in SQL, for example "verdict = 'new'"; raw, diff and program are packed there
     parameters:Sequence=() # Of the condition
 )->Iterator[Entry]: # In the order of their `id`
     "Read the log"
-    query = f'select * from evaluations where {where} order by id'
-    for row in self.db.execute(query, parameters): yield _to_entry(row, self._seed())
+    last, query = -1, f'select * from evaluations where ({where}) and id > ? order by id limit {_AT_ONCE}'
+    while rows := self.db.execute(query, [*parameters, last]).fetchall():
+        for row in rows: yield _to_entry(row, self._seed())
+        last = rows[-1][0]
 
 # %% ../../nbs/search/05_run.ipynb #53f5c536
 @patch
