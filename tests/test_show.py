@@ -21,18 +21,20 @@ DOG = Walker(((0., 0.), (8., 0.), (8., 4.), (0., 4.), (10., 6.)),
 @pytest.fixture
 def opened(browser, tmp_path):
     "Open a page from disk; neither errors nor requests to anywhere else are allowed"
-    troubles = []
+    troubles, tabs = [], []
     def local(url): return url.startswith(('file:', 'data:', 'blob:'))
     def open_page(html, width=1200):
         file = tmp_path/'page.html'
         file.write_text(html, encoding='utf-8')
         tab = browser.new_page(viewport={'width': width, 'height': 800})
+        tabs.append(tab)
         tab.on('pageerror', lambda e: troubles.append(str(e)))
         tab.on('console', lambda m: troubles.append(m.text) if m.type == 'error' else None)
         tab.on('request', lambda r: troubles.append(r.url) if not local(r.url) else None)
         tab.goto(file.as_uri())
         return tab
     yield open_page
+    for tab in tabs: tab.close() # its walkers would go on walking
     assert not troubles
 
 

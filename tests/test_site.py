@@ -214,6 +214,12 @@ def extent(numbers):
     numbers = list(numbers)
     return max(numbers) - min(numbers)
 
+def settled(element):
+    "Where an element is when the page around it no longer moves"
+    box = None
+    while box != (box := element.bounding_box()): element.page.wait_for_timeout(300)
+    return box
+
 def test_a_walker_can_be_changed(visit):
     tab = visit('sodarace/live')
     root = tab.locator('.elm-live')
@@ -226,7 +232,7 @@ def test_a_walker_can_be_changed(visit):
     before = program()
     root.locator('[name=amplitude]').fill('-7.5')
     assert ', False, -7.5,' in program() and program() != before
-    box, seen = root.locator('canvas').bounding_box(), program()
+    box, seen = settled(root.locator('canvas')), program()
     joints = [tuple(map(float, m)) for m in re.findall(r'add_joint\((.*), (.*)\)', seen)]
     middle = (min(x for x,_ in joints) + max(x for x,_ in joints))/2
     width = max(1.6*extent(x for x,_ in joints), 3.2*extent(y for _,y in joints), 16)
