@@ -34,11 +34,12 @@ from .sodarace.terrain import TERRAINS
 _STEPS = 'applied', 'changed', 'runnable', 'accepted'
 
 class _Read:
-    "The log of a run, read once: its archive, and how far each proposal came"
+    "The log of a run, read once: its seed program, its archive, and how far each proposal came"
     def __init__(self, run, axes):
         ids, iterations, steps = array('q'), array('q'), array('B')
         def noted():
             for e in run.entries():
+                if e.parent is None: self.seed = e
                 ids.append(e.id)
                 iterations.append(e.iteration)
                 steps.extend(bool(getattr(e, step)) for step in _STEPS)
@@ -58,8 +59,7 @@ def _of_entry(domain, title, entry):
 # %% ../nbs/06_report.ipynb #1f07b16c
 def _opening(run, domain, log):
     "The seed program beside the champion, and the run in numbers"
-    archive, seed = log.archive, next(run.entries('parent is null'))
-    best = archive.best.item
+    archive, seed, best = log.archive, log.seed, log.archive.best.item
     seconds = sum(h[-1] for h in run.history())
     told = (f'{len(log.steps)-1} evaluations in {seconds:.0f} seconds filled {archive.niches} niches. '
         f'The QD score, which is the sum of all champions\' fitness, is {archive.qd_score:.1f}. '
