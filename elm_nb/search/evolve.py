@@ -63,6 +63,7 @@ class _MatedQuestion(NamedTuple):
     seed:Sequence[int]
     mates:Sequence[str]
 
+# %% ../../nbs/search/06_evolve.ipynb #e55e5a79
 def _as_many(proposals, n):
     proposals = list(proposals)
     if len(proposals) == n: return proposals
@@ -162,6 +163,7 @@ def _spent(sampling, evaluating, waiting, portable, workers):
     samplers = evaluators if portable else workers.ranks
     return Spent(sum(sampling)/samplers, sum(evaluating)/evaluators, waiting)
 
+# %% ../../nbs/search/06_evolve.ipynb #f708714f
 def _mates(archive, parents, n, rng):
     "For each parent the programs of `n` champions"
     if n < 1: return [()]*parents
@@ -178,6 +180,7 @@ def _batches(champions, mates, children, together, seed):
         found.append((parents, [_MatedQuestion(*a) if a[-1] else _Question(*a[:-1]) for a in asked]))
     return found
 
+# %% ../../nbs/search/06_evolve.ipynb #f7087150
 def _iteration(iteration, archive, next_id, domain, mutator, parents, children, seed, together, workers):
     "The log entries of one iteration, added to the archive, and where its time went; for every rank the same"
     rng = np.random.default_rng([seed, iteration, 0])
