@@ -76,7 +76,7 @@ def learning(out, programs, workers):
     "Edits a second"
     config = FinetuneConfig(edits=programs, epochs=1.)
     folder = anew(out/'learning')
-    seconds = timed(lambda: finetune([out/'run'], Sodarace.messages, config, folder, workers))
+    seconds = timed(lambda: finetune([out/'run'], Sodarace(), config, folder, workers))
     counts = json.loads((folder/'finetune.json').read_text())['counts']
     return {'edits a second': counts['used']/seconds}
 

@@ -5,23 +5,20 @@
 
 From Square, 512 evaluations of each mutator with three run seeds, 2 parents x 16 children an iteration for
 all of them: genetic, genetic with numbers only, the model trained on human edits only, on accepted edits,
-too, and further on edits that it got accepted itself in several ways, or the genetic mutator; and with
-commit messages that adapt. What is learned from are runs with other seeds than those compared. Some get four
-times as long runs, too: as many evaluations as a comparison and the runs of one round to learn from have
-together.
+too, and further on edits that it got accepted itself in several ways, or the genetic mutator. What is
+learned from are runs with other seeds than those compared. Some get four times as long runs, too: as many
+evaluations as a comparison and the runs of one round to learn from have together.
 Goes on where it was stopped. Takes two hours on two cores.
 """
 import json
 import sys
 from dataclasses import asdict
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from elm_nb.language.finetune import FinetuneConfig, start_finetune
 from elm_nb.language.model import EDITS, SMOLLM2, find_model
-from elm_nb.language.mutator import AdaptiveMessages
 from elm_nb.search.run import Run, differences, replay, shares
 from elm_nb.sodarace.domain import Sodarace
 from elm_nb.stage1 import EvolveConfig, recorded, start
@@ -70,16 +67,6 @@ def measure(folder, domain):
     return {'history': history, 'shares': shares(entries), 'accepted': len(accepted),
         'opened a niche': sum(e.verdict == 'new' for e in accepted), 'larger': larger, 'heaviest': heaviest,
         'best': archive.best.item.program}
-
-
-def probabilities(folder, domain):
-    "How often each message would be used after each iteration of a run"
-    messages, found = AdaptiveMessages(domain.messages), []
-    with Run(folder) as run: entries = list(run.entries())
-    for _,iteration in groupby(entries, key=lambda e: e.iteration):
-        messages.learn(list(iteration))
-        found.append(dict(messages))
-    return found
 
 
 class Benchmark:
@@ -137,11 +124,8 @@ if __name__ == '__main__':
     for name,(begin,teachers,settings) in ROUNDS.items():
         benchmark.learn(name, begin, teachers, settings)
         benchmark.compare(name, **benchmark.mutators[name])
-    accepted = benchmark.mutators[ACCEPTED]
-    adaptive = benchmark.compare(f'{ACCEPTED}, adaptive messages', **accepted, adaptive=True)
     for name in LONGER: benchmark.compare(f'{name}, longer', iterations=64, **benchmark.mutators[name])
-    messages = [probabilities(folder, benchmark.domain) for folder in adaptive]
     made = {'command': f'python benchmarks/stage1.py {" ".join(sys.argv[1:])}', 'results': benchmark.results,
-        'learned': benchmark.learned, 'messages': messages}
+        'learned': benchmark.learned}
     OUT.write_text(json.dumps(made, indent=1) + '\n')
     benchmark.domain.sandbox.close()

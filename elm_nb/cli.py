@@ -77,6 +77,7 @@ def elm_evolve(
     iterations:int=16,           # Iterations, of each round if there are several
     parents:int=4,               # Niches that are chosen in each iteration
     children:int=8,              # Edits of each parent; an iteration makes parents x children evaluations
+    drift:bool=False,            # A child that is as good as a champion takes its niche
     together:int=8,              # For --mutator diff: up to so many are written at once, of several parents
     seed:int=0,                  # Of all random numbers; another seed, another run
     out:str='runs/elm',          # Folder of the run; if it holds the same run unfinished, that goes on
@@ -85,7 +86,7 @@ def elm_evolve(
     top_p:float=0.95,            # For --mutator diff: sample among the likeliest tokens that have this share
     format:str='infill',         # For --mutator diff: of edits: infill, unified, replace or rewrite
     examples:bool=False,         # For --mutator diff: show worked examples, for a model not trained on edits
-    adaptive:bool=False,         # For --mutator diff: learn how often to use each commit message
+    wishes:bool=False,           # For --mutator diff: ask for what is empty on the map, see the page Wishes
     bf16:bool=False,             # For --mutator diff: compute in bf16 on a CPU; some are much faster at it
     rounds:int=1,                # For --mutator diff: between two, the model learns what was accepted so far
     numbers_only:bool=False,     # For --mutator genetic: change numbers and nothing else
@@ -181,7 +182,6 @@ def elm_finetune(
     format:str='infill',     # Of edits: infill, unified, replace or rewrite; an adapter keeps to its own
     edits:int=1000,          # Edits to learn, at most, chosen at random
     improved:float=FinetuneConfig.improved, # Share that is learned of edits that opened no niche
-    preference:float=FinetuneConfig.preference, # Beta of learning from pairs (DPO), such as 0.1; or 0
     epochs:float=FinetuneConfig.epochs, # How often to see each edit
     lr:float=FinetuneConfig.lr,         # Highest learning rate
     patience:int=0,          # Stop after so many checkpoints without a better one, and keep that; 0 is never
@@ -191,7 +191,7 @@ def elm_finetune(
 ):
     "Train the mutator on the edits that runs accepted; then: elm evolve --model OUT/adapter"
     config = FinetuneConfig(model, format, edits, epochs, lr=lr, patience=patience, improved=improved,
-        preference=preference, bf16=bf16, seed=seed)
+        bf16=bf16, seed=seed)
     with _guarded(out): start_finetune(runs, config, out, processes)
 
 # %% ../nbs/07_cli.ipynb #b1c48c2b

@@ -161,7 +161,7 @@ def _learn(workers, config, folder):
     learned = (folder/PIPELINE_MODEL).parent
     if not _missing(learned/'adapter', workers): return
     runs = [out for _,_,out in _runs(config, folder, 'genetic')]
-    finetune(runs, Sodarace.messages, replace(config.finetune, seed=config.seed), learned, workers)
+    finetune(runs, Sodarace(), replace(config.finetune, seed=config.seed), learned, workers)
 
 # %% ../nbs/05_pipeline.ipynb #33d8f5fb
 def stage1(workers:Workers, config:PipelineConfig, folder:Path):

@@ -21,7 +21,8 @@ import torch
 from .language.finetune import finetune, FinetuneConfig
 from .language.lessons import TooFewEdits
 from .language.model import EDITS, find_model, load_model
-from .language.mutator import AdaptiveMessages, check_format, DiffMutator
+from .language.mutator import check_format, DiffMutator
+from .language.wishes import Wishes
 from .launch import count_evaluators, count_processes, is_first_process, launch, Workers
 from .search.domain import Domain, find_domain, seed_program
 from .search.evolve import evolve, micro_batches, Mutator
@@ -39,13 +40,14 @@ class EvolveConfig:
     parents:int=4               # Niches chosen in each iteration
     children:int=8              # Edits of each parent
     together:int=8              # The diff mutator writes up to so many at once, of several parents
+    drift:bool=False            # A child that is as good as a champion takes its niche
     seed:int=0                  # Of the run
     model:str=EDITS             # Of the diff mutator, see `find_model`; the default was trained on edits
     temperature:float=1.0       # Of the diff mutator
     top_p:float=0.95            # Of the diff mutator
     format:str='infill'         # Of the diff mutator's edits, see `ask`
     examples:bool=False         # The diff mutator shows worked examples, for a model not trained on edits
-    adaptive:bool=False         # The diff mutator learns how often to use each, see `AdaptiveMessages`
+    wishes:bool=False           # The diff mutator is asked for what is empty, see `Wishes`; its model must know them
     bf16:bool=False             # The diff mutator computes in bf16 on a CPU, too; some are much faster at it
     numbers_only:bool=False     # The genetic mutator changes numbers only
     options:dict=field(default_factory=dict) # Of the domain, see `find_domain`
@@ -70,7 +72,7 @@ def _check_values(config):
 # %% ../nbs/04_stage1.ipynb #ac9b0683
 _NO_EFFECT = {
     'diff': ('numbers_only',),
-    'genetic': ('together', 'model', 'temperature', 'top_p', 'format', 'examples', 'adaptive', 'bf16')}
+    'genetic': ('together', 'model', 'temperature', 'top_p', 'format', 'examples', 'wishes', 'bf16')}
 _OTHER = {'diff': 'genetic', 'genetic': 'diff'}
 
 def _check_effects(config):
@@ -105,7 +107,7 @@ def make_mutator(
     "The mutator that a configuration names"
     if config.mutator == 'genetic':
         return GeneticMutator([perturb_constant] if config.numbers_only else OPERATORS)
-    messages = AdaptiveMessages(domain.messages) if config.adaptive else domain.messages
+    messages = Wishes(domain) if config.wishes else domain.messages
     model = load_model(config.model, device, torch.bfloat16 if config.bf16 else None)
     return DiffMutator(model, messages, _examples(config, domain), config.temperature, config.top_p,
         format=config.format)
@@ -158,7 +160,7 @@ def run_evolution(
     program = seed_program(domain, config.seed_program)
     with Run(folder, recorded(config, domain)) if workers.is_first else nullcontext() as run:
         evolve(domain, mutator, program, config.iterations, config.parents, config.children, config.seed,
-            run, workers, config.together)
+            run, workers, config.together, config.drift)
 
 # %% ../nbs/04_stage1.ipynb #67d8f857
 def start(
@@ -227,8 +229,9 @@ def _learned(config, k, domain, folder, workers):
     "The model of a round that is not the first"
     out = folder/'adapters'/f'round-{k+1}'
     if not (out/'adapter').exists():
-        learn = replace(config.finetune, model=config.model, format=config.format, bf16=config.bf16)
-        try: finetune([folder], domain.messages, learn, out, workers, k*config.iterations)
+        learn = replace(config.finetune, model=config.model, format=config.format, bf16=config.bf16,
+            hindsight=config.finetune.hindsight or config.wishes)
+        try: finetune([folder], domain, learn, out, workers, k*config.iterations)
         except TooFewEdits as error:
             if workers.is_first:
                 print(f'round {k+1} goes on with the model of the beginning: {error}')
@@ -253,7 +256,7 @@ def run_rounds(
             mutator = make_mutator(of_round, domain, workers.device)
             until = (k+1)*config.iterations
             evolve(domain, mutator, program, until, config.parents, config.children, config.seed,
-                run, workers, config.together)
+                run, workers, config.together, config.drift)
 
 # %% ../nbs/04_stage1.ipynb #2989bb5d
 def start_rounds(

@@ -57,7 +57,7 @@ def rows(folder):
     (['--mutator', 'genetic', '--top-p', '0.9'], ['top_p has no effect', "'genetic'"]),
     (['--mutator', 'genetic', '--format', 'rewrite'], ['format has no effect', "'genetic'"]),
     (['--mutator', 'genetic', '--examples'], ['examples has no effect', "'genetic'"]),
-    (['--mutator', 'genetic', '--adaptive'], ['adaptive has no effect', "'genetic'"]),
+    (['--mutator', 'genetic', '--wishes'], ['wishes has no effect', "'genetic'"]),
     (['--mutator', 'genetic', '--bf16'], ['bf16 has no effect', "'genetic'"]),
     (['--numbers-only'], ['numbers_only has no effect', "'diff'", 'ask for genetic']),
     (['--processes', '-1'], ['processes is -1']),

@@ -202,7 +202,7 @@ def test_an_adapter_is_trained_further(tiny, tmp_path):
 def test_wrong_requests(tmp_path):
     with pytest.raises(TrainingError, match='bugs is -1'): PretrainConfig(bugs=-1)
     for idle in (dict(iterations=0, domain_edits=5), dict(human=0, per_package=5),
-            dict(train=FinetuneConfig(preference=0.1)), dict(train=FinetuneConfig(improved=0.5))):
+            dict(train=FinetuneConfig(improved=0.5))):
         with pytest.raises(TrainingError, match='would have no effect'): PretrainConfig(**idle)
     with pytest.raises(ModelError, match='unknown edit format'): FinetuneConfig(format='poem')
     config = PretrainConfig(train=FinetuneConfig(str(tmp_path)))

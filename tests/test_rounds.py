@@ -11,14 +11,15 @@ from elm_nb.cli import main
 from elm_nb.language.finetune import finetune, FinetuneConfig, start_finetune
 from elm_nb.language.lessons import edits_of
 from elm_nb.language.model import ModelError, load_model, save_tiny_model
-from elm_nb.language.mutator import AdaptiveMessages, DiffMutator
+from elm_nb.language.mutator import DiffMutator
+from elm_nb.language.wishes import Wishes, wishes_of
 from elm_nb.language.training import TrainingError, save_checkpoint
 from elm_nb.report import run_report
 from elm_nb.search.edit import Applied, Proposal
 from elm_nb.search.evolve import evolve
 from elm_nb.search.genetic import GeneticMutator
 from elm_nb.search.run import Run, RunError, shares
-from elm_nb.sodarace.domain import MESSAGES, Sodarace
+from elm_nb.sodarace.domain import Sodarace
 from elm_nb.stage1 import EvolveConfig, resume_rounds, RoundsConfig, start, start_rounds
 
 
@@ -135,14 +136,29 @@ def test_what_is_learned_from(tmp_path, tiny, genetic):
         entries = list(run.entries())
     assert len(new) + len(improved) == sum(e.accepted for e in entries) - 1
     assert len(rejected) == sum(e.changed and not e.accepted for e in entries)
-    counts, _ = finetune([genetic], MESSAGES, learning(tiny, improved=0.), tmp_path/'new')
+    counts, _ = finetune([genetic], Sodarace(), learning(tiny, improved=0.), tmp_path/'new')
     assert counts['found'] == len(set(new)) < len({*new, *improved})
-    pairs = learning(tiny, preference=0.1, edits=1000, epochs=3)
-    counts, log = finetune([genetic], MESSAGES, pairs, tmp_path/'pairs')
+    learned = learning(tiny, hindsight=True, edits=1000, epochs=3)
+    counts, log = finetune([genetic], Sodarace(), learned, tmp_path/'hindsight')
     assert counts['found'] == sum(n for reason,n in counts.items() if reason != 'found')
     assert counts['used'] > 5
     checks = [l.held_out for l in log if l.held_out is not None]
     assert checks[-1] < checks[0]
+
+
+def test_hindsight_says_what_an_edit_did(genetic):
+    domain = Sodarace()
+    with Run(genetic) as run:
+        entries = {e.id: e for e in run.entries()}
+        children = [e for e in entries.values() if e.parent is not None and e.accepted]
+        found = edits_of(run, hindsight=domain)
+    assert len(found) == len(children)
+    for change,child in zip(found, children):
+        joints = child.behavior[2] - entries[child.parent].behavior[2]
+        if change.message == 'Added joints.': assert joints > 0
+        elif change.message == 'Removed joints.': assert joints < 0
+        else: assert change.message in ('', *wishes_of(domain))
+    assert sum(bool(c.message) for c in found) > len(found)/3
 
 
 def test_the_command(tmp_path, tiny, genetic):
@@ -166,15 +182,16 @@ def test_runs_that_cannot_teach(tmp_path, tiny, genetic):
         start_finetune([tmp_path/'empty'], learning(tiny), tmp_path/'out', 1)
 
 
-def test_adaptive_messages_go_on_where_they_were(tmp_path, tiny):
+def test_wishes_go_on_where_they_were(tmp_path, tiny):
     sodarace = Sodarace()
     def run(folder, *iterations):
         for n in iterations:
-            mutator = DiffMutator(load_model(tiny), AdaptiveMessages(MESSAGES, memory=2.))
+            mutator = DiffMutator(load_model(tiny), Wishes(sodarace))
             with Run(folder, {'seed': 0}) as run:
                 evolve(sodarace, mutator, sodarace.seeds['square'], n, 1, 4, run=run)
-        return rows(folder), dict(mutator.messages)
+        return rows(folder), mutator.messages.filled.tolist(), mutator.messages.places
     whole = run(tmp_path/'whole', 6)
     assert run(tmp_path/'parts', 3, 6) == whole
-    assert len(set(whole[1].values())) > 1
+    messages = {e.message for e in whole[0][1:]}
+    assert len(messages) > 1 and messages <= set(wishes_of(sodarace))
     sodarace.sandbox.close()

@@ -11,6 +11,7 @@ __all__ = ['FinetuneConfig', 'train_mutator', 'finetune', 'start_finetune']
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,12 @@ from peft import PeftModel
 
 from .adapter import add_lora
 from .human_edits import Change
-from .lessons import edits_of_runs, Lesson, lessons
-from .model import EDITS, find_model, LanguageModel, load_model
+from .lessons import edits_of_runs, lessons
+from .model import EDITS, find_model, load_model
 from .mutator import check_format
-from .preference import pack_pairs
 from .training import check_numbers, Logged, pack, train, TrainConfig, TrainingError
 from ..launch import count_processes, launch, Workers
-from ..search.domain import find_domain
+from ..search.domain import Domain, find_domain
 from ..search.run import read_config, RunError, write_whole
 
 # %% ../../nbs/language/09_finetune.ipynb #1cbc31dd
@@ -44,12 +44,12 @@ class FinetuneConfig:
     lr:float=5e-4         # Highest learning rate
     patience:int=0        # See `TrainConfig`
     improved:float=1.     # Share that is learned of the edits that improved a champion and opened no niche
-    preference:float=0.   # `Pairs.beta`, if above 0: learn from pairs with rejected edits of the same program
+    hindsight:bool=False  # An edit's message says what it did, see `granted`
     bf16:bool=False       # Compute in bf16 on a CPU, too; some are much faster at it
     seed:int=0            # Of the choice of edits, their order, messages and prefixes
 
     def __post_init__(self):
-        least = dict(edits=2, longest=2, rank=1, pack=1, batch=1, patience=0, improved=0, preference=0)
+        least = dict(edits=2, longest=2, rank=1, pack=1, batch=1, patience=0, improved=0)
         check_numbers(self, least | {'seed': 0}, ('epochs', 'held_out', 'lr'))
         if self.improved > 1:
             raise TrainingError(f'improved is {self.improved}; it must be at most 1, which learns them all')
@@ -74,12 +74,6 @@ def _load(config, device):
     if isinstance(model.model, PeftModel): _check_rank(model, config)
     return model
 
-# %% ../../nbs/language/09_finetune.ipynb #e977c873
-def _packs(found:Sequence[Lesson], model:LanguageModel, config, workers):
-    "Lessons as what is computed together"
-    if not config.preference: return pack([lesson.text for lesson in found], config.pack)
-    return pack_pairs(model, found, config.pack, config.preference, workers)
-
 # %% ../../nbs/language/09_finetune.ipynb #edf39c92
 def _schedule(config, packs:int)->TrainConfig:
     "How to train on so many packs"
@@ -101,15 +95,14 @@ def train_mutator(
     config:FinetuneConfig,
     folder,                      # For the adapter, and while it is trained for checkpoints
     workers:Workers=None,
-    card:Mapping={},             # What else to write into `finetune.json`
-    rejected:Sequence[Change]=() # With `config.preference`
+    card:Mapping={}              # What else to write into `finetune.json`
 )->tuple[dict[str,int],list[Logged]]: # See `Lessons.counts`, and the course of the training
     "Train an adapter on edits, and write it to `folder/adapter`"
     workers = workers or Workers()
     model = _load(config, workers.device)
     found = lessons(changes, model, messages, config.format, config.edits, config.longest, config.held_out,
-        config.seed, rejected if config.preference else None)
-    learned, held_out = (_packs(part, model, config, workers) for part in (found.learned, found.held_out))
+        config.seed)
+    learned, held_out = (pack(part, config.pack) for part in (found.learned, found.held_out))
     has_adapter = isinstance(model.model, PeftModel)
     if not has_adapter: model = add_lora(model, config.rank, 2*config.rank, config.seed)
     made_with = {**asdict(config), **found.counts}
@@ -119,38 +112,30 @@ def train_mutator(
     workers.wait_for_everyone()
     return found.counts, log
 
-# %% ../../nbs/language/09_finetune.ipynb #790863ab
-def _rejected(folders, accepted, until):
-    "Edits that were not accepted by any run"
-    known = {(c.before, c.after) for c in accepted}
-    return [c for c in edits_of_runs(folders, ('rejected', ''), until) if (c.before, c.after) not in known]
-
 # %% ../../nbs/language/09_finetune.ipynb #ff37a066
 def finetune(
     folders:Sequence,   # Of runs
-    messages:Mapping[str,float], # Of the domain
+    domain:Domain,      # Of all of them
     config:FinetuneConfig,
     folder,             # See `train_mutator`
     workers:Workers=None,
     until:int=2**31     # Last iteration whose edits are learned
 )->tuple[dict[str,int],list[Logged]]: # See `train_mutator`
     "Train an adapter on edits that runs accepted"
-    accepted = edits_of_runs(folders, until=until)
-    opened = set(edits_of_runs(folders, ('new',), until))
-    rng = np.random.default_rng([config.seed, 2])
-    changes = [c for c in accepted if c in opened or rng.random() < config.improved]
-    rejected = _rejected(folders, accepted, until) if config.preference else ()
-    return train_mutator(changes, messages, config, folder, workers, rejected=rejected)
+    read = partial(edits_of_runs, folders, until=until, hindsight=domain if config.hindsight else None)
+    opened, rng = set(read(verdicts=['new'])), np.random.default_rng([config.seed, 2])
+    changes = [c for c in read() if c in opened or rng.random() < config.improved]
+    return train_mutator(changes, domain.messages, config, folder, workers)
 
 # %% ../../nbs/language/09_finetune.ipynb #78aecc24
-def _finetune(workers, folders, messages, config, folder):
-    finetune(folders, messages, config, folder, workers)
+def _finetune(workers, folders, domain, config, folder):
+    finetune(folders, find_domain(domain), config, folder, workers)
 
 def _domain_of(folders):
-    "The one domain of all runs; `RunError` if there is no such"
+    "The name of the one domain of all runs; `RunError` if there is no such"
     names = {str(f): read_config(f).get('domain') for f in folders}
     found = set(names.values())
-    if len(found) == 1 and None not in found: return find_domain(found.pop())
+    if len(found) == 1 and None not in found: return found.pop()
     got = ', '.join(f'{name} in {folder}' for folder,name in names.items()) or 'no run'
     raise RunError(f'the runs must be of one domain, with a name; got {got}')
 
@@ -163,6 +148,7 @@ def start_finetune(
 ):
     "Train an adapter on edits that runs accepted, in one process or several"
     domain = _domain_of(folders)
+    find_domain(domain)
     find_model(config.model)
-    arguments = [str(f) for f in folders], dict(domain.messages), config, str(folder)
+    arguments = [str(f) for f in folders], domain, config, str(folder)
     launch(_finetune, arguments, count_processes(processes))

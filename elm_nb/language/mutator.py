@@ -7,11 +7,11 @@ Docs: https://elm-nb.github.io/elm_nb/language/mutator.html.md"""
 # %% auto #0
 __all__ = ['MAX_LINES', 'MAX_OLD', 'KEEP_PREFIX', 'MORE', 'STARTS', 'MAX_TOKENS', 'Place', 'prefixes', 'may_change',
            'choose_place', 'line_probabilities', 'worked_examples', 'Question', 'headline', 'ask', 'check_format',
-           'AdaptiveMessages', 'DiffMutator']
+           'DiffMutator']
 
 # %% ../../nbs/language/03_mutator.ipynb #0ee2c314
 import difflib, re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import exp
@@ -209,44 +209,17 @@ def check_format(
         raise ModelError(f'the adapter of {model.name} was trained to write edits in the format {learned!r}; '
             'ask for that, or use another model')
 
-# %% ../../nbs/language/03_mutator.ipynb #00a571e9
-class AdaptiveMessages(dict):
-    "Commit messages and how often to use each, learned from how often their edits are accepted"
-    def __init__(self,
-        messages:Iterable[str],
-        memory:float=20., # Iterations after which a result counts a third
-        least:float=0.05  # Least probability of each message; half of an equal share, if that is less
-    ):
-        super().__init__(dict.fromkeys(messages))
-        self.memory, self.least = memory, min(least, 0.5/max(len(self), 1))
-        self._begin()
-
-    def _begin(self):
-        self.update(dict.fromkeys(self, 1/len(self)))
-        self.seen = {message: np.zeros(2) for message in self} # accepted and not, older ones discounted
-
-# %% ../../nbs/language/03_mutator.ipynb #567e355e
-@patch
-def learn(self:AdaptiveMessages,
-    entries:Sequence # Of one iteration, see `learn` of `DiffMutator`
-):
-    "Follow what was accepted"
-    if entries[0].parent is None: return self._begin()
-    for counts in self.seen.values(): counts *= exp(-1/self.memory)
-    for e in entries:
-        if e.message in self.seen: self.seen[e.message][int(not e.accepted)] += 1
-    accepted, rejected = np.array(list(self.seen.values())).T[...,None] + 1
-    shares = np.random.default_rng(0).beta(accepted, rejected, (len(self), 1000))
-    best = np.bincount(shares.argmax(axis=0), minlength=len(self))/1000
-    probabilities = self.least + (1 - self.least*len(self))*best
-    self.update(zip(self, probabilities.tolist()))
+# %% ../../nbs/language/03_mutator.ipynb #c68394aa
+def _weights(messages, program):
+    "How often to use each message for a program"
+    return messages.weights(program) if hasattr(messages, 'weights') else messages
 
 # %% ../../nbs/language/03_mutator.ipynb #e2989339
 class DiffMutator:
     "Mutation by a language model that writes edits"
     def __init__(self,
         model:LanguageModel,
-        messages:Mapping[str,float], # Commit messages, and how often to use each, see `AdaptiveMessages`
+        messages:Mapping[str,float], # Commit messages, and how often to use each; or for a program, as `Wishes`
         examples:Sequence=(),        # See `worked_examples`
         temperature:float=1.0,
         top_p:float=0.95,
@@ -261,7 +234,7 @@ class DiffMutator:
         entries:Sequence # Of one iteration, with `parent`, `message`, `accepted`; the seed begins anew
     ):
         "See what came of proposals"
-        if isinstance(self.messages, AdaptiveMessages): self.messages.learn(entries)
+        if hasattr(self.messages, 'learn'): self.messages.learn(entries)
 
 # %% ../../nbs/language/03_mutator.ipynb #aa709130
 @patch
@@ -308,8 +281,9 @@ class _Asked(NamedTuple):
 @patch
 def _asked(self:DiffMutator, program, n, seed):
     rng, given = np.random.default_rng(seed), program.rstrip('\n')
-    weights = np.array(list(self.messages.values()))
-    message = str(rng.choice(list(self.messages), p=weights/weights.sum()))
+    weights = _weights(self.messages, program)
+    shares = np.array(list(weights.values()))
+    message = str(rng.choice(list(weights), p=shares/shares.sum()))
     prompt = self._prompt(given, message)
     try:
         questions = self._questions(prompt, program, given, n, rng)

@@ -22,6 +22,7 @@ from .human_edits import PACKAGES, Change, describe, mine, Mined
 from .lessons import edits_of_runs
 from .model import SMOLLM2, find_model
 from .training import check_numbers, Logged, TrainingError
+from .wishes import wishes_of
 from ..launch import count_evaluators, count_processes, launch, Workers
 from ..search.domain import Domain, find_domain, seed_program
 from ..search.evolve import evolve
@@ -54,7 +55,6 @@ class PretrainConfig:
 
     def _refuse_without_effect(self):
         idle, default = [], PretrainConfig
-        if self.train.preference: idle.append('preference')
         if self.train.improved != FinetuneConfig.improved: idle.append('improved')
         if not self.human and self.per_package != default.per_package: idle.append('per_package')
         if not self.git and self.commits != default.commits: idle.append('commits')
@@ -77,13 +77,16 @@ def _genetic_runs(config, folder:Path, domain:Domain, workers)->list[Path]:
     return [folder/name for name in domain.seeds]
 
 # %% ../../nbs/language/10_pretrain.ipynb #05633c44
+def _said(change, config, domain):
+    "What was said of an edit of the domain's, if it is a message that is used"
+    said = change.message or describe(change.before, change.after, config.function)
+    return change._replace(message=said if said in {*domain.messages, *wishes_of(domain)} else '')
+
 def _domain_edits(config, runs:Sequence[Path], domain:Domain)->list[Change]:
     "What the runs accepted, edits of one program next to each other, those with the most first"
-    by_program = {}
-    for change in dict.fromkeys(edits_of_runs(runs)):
-        said = describe(change.before, change.after, config.function)
-        change = change._replace(message=said if said in domain.messages else '')
-        by_program.setdefault(change.before, []).append(change)
+    by_program, hindsight = {}, domain if config.train.hindsight else None
+    for change in dict.fromkeys(edits_of_runs(runs, hindsight=hindsight)):
+        by_program.setdefault(change.before, []).append(_said(change, config, domain))
     programs = sorted(by_program.values(), key=len, reverse=True)
     return [change for changes in programs for change in changes][:config.domain_edits]
 
