@@ -34,7 +34,7 @@ OUT = Path(__file__).parent.parent/'elm_nb/data/wall.parquet'
 MILLION, LONG, SHORT, PER_ITERATION = 1_024_000, 100_000, 20_000, 32
 SUBTREE = replace_expression, grow_expression
 SHARES = 0.1, 0.25, 0.5                    # tried for what is added to the operators
-TUNED = {'subtree': 0.25, 'crossover': 0.25} # the best of them
+TUNED = {'subtree': 0.1, 'crossover': 0.1} # the best of them
 
 
 def mixed(subtree=0., crossover=0.):
