@@ -134,8 +134,9 @@ if __name__ == '__main__':
         place = Path(folder)/'-'.join(map(str, run)).replace(' ', '-')
         launch(work, (run, str(place)), 1, count_evaluators())
         with Run(place) as log:
+            last = [] if what == 'tune' else champions(log)
             rows = [*done(), dict(zip(('variant', 'seed_program', 'seed', 'budget'), run),
-                course=course(log), champions=[] if what == 'tune' else champions(log), seconds=sum(r[-1] for r in log.history()))]
+                course=course(log), champions=last, seconds=sum(r[-1] for r in log.history()))]
         keep(rows)
         last = rows[-1]['course'][-1]
         print(*run, f'{last["niches"]} niches, QD score {last["qd_score"]:.0f}', last['by_mass'], flush=True)
