@@ -7,7 +7,7 @@ Docs: https://elm-nb.github.io/elm_nb/language/human_edits.html.md"""
 # %% auto #0
 __all__ = ['PACKAGES', 'MAX_FUNCTION', 'Package', 'fetch_release', 'DownloadError', 'fetch_all', 'canonical_function',
            'is_kept_out', 'Function', 'functions_of', 'Change', 'changed_lines', 'describe', 'compare', 'inject_bug',
-           'change_numbers', 'misspell_names', 'Mined', 'mine']
+           'change_numbers', 'misspell_names', 'leave_out', 'Mined', 'mine']
 
 # %% ../../nbs/language/05_human_edits.ipynb #4d0f0a73
 import ast, builtins, copy, difflib, keyword, re, string, subprocess, sys, warnings, zipfile
@@ -326,6 +326,60 @@ def misspell_names(
     for i in rng.permutation(len(uses))[:rng.integers(1, 5)]:
         uses[i].id = str(rng.choice(_misspellings(uses[i].id, taken, rng)))
     return Change(ast.unparse(tree), function, 'Fixed bugs.') if uses else None
+
+# %% ../../nbs/language/05_human_edits.ipynb #715ed021
+def _fewer_statements(tree, rng):
+    "Leave out one to six statements in a row, but not a whole block"
+    fields = [getattr(node, name, None) for node in ast.walk(tree) for name in ('body', 'orelse')]
+    blocks = [block for block in fields if block is not tree.body and isinstance(block, list) and len(block) > 1]
+    if not blocks: return
+    block = blocks[rng.integers(len(blocks))]
+    n = int(rng.integers(1, min(len(block), 7)))
+    start = int(rng.integers(len(block)-n+1))
+    del block[start:start+n]
+
+# %% ../../nbs/language/05_human_edits.ipynb #715ed022
+def _names(node, kind): return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, kind)}
+
+def _without(block, name):
+    "Statements that do not use a name; of one with a block of its own, that may go only in part"
+    kept = []
+    for statement in block:
+        inner = getattr(statement, 'body', [])
+        head = [part for part in ast.iter_child_nodes(statement) if part not in inner]
+        if any(name in _names(part, ast.expr_context) for part in head): continue
+        if inner: statement.body = _without(inner, name)
+        if statement.body if inner else name not in _names(statement, ast.expr_context): kept.append(statement)
+    return kept
+
+def _fewer_names(tree, rng):
+    "Leave out a name that a function assigns, with all that uses it"
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    function = functions[rng.integers(len(functions))]
+    names = sorted(_names(function, ast.Store))
+    if names: function.body = _without(function.body, names[rng.integers(len(names))])
+
+# %% ../../nbs/language/05_human_edits.ipynb #715ed024
+def _parts(program):
+    "How often a program has functions, loops and calls of each name"
+    nodes = list(ast.walk(ast.parse(program)))
+    kinds = {'a function': ast.FunctionDef, 'a loop': (ast.For, ast.While, ast.comprehension)}
+    found = Counter({kind: sum(isinstance(n, t) for n in nodes) for kind,t in kinds.items()})
+    called = [n.func for n in nodes if isinstance(n, ast.Call)]
+    return found + Counter(f'a call of {getattr(f, "attr", None) or getattr(f, "id", "?")}' for f in called)
+
+def leave_out(
+    program:str, # One or several functions, as `ast.unparse` writes them
+    rng:np.random.Generator
+)->Change|None: # None if nothing can be left out
+    "Leave out a part of a program, to be written back"
+    tree = ast.parse(program)
+    (_fewer_statements if rng.random() < 0.4 else _fewer_names)(tree, rng)
+    if not all(getattr(node, 'body', True) for node in tree.body): return None
+    before = ast.unparse(tree)
+    if before == program: return None
+    added = _parts(program) - _parts(before)
+    return Change(before, program, f'Added {next(iter(added), "statements")}.')
 
 # %% ../../nbs/language/05_human_edits.ipynb #4aeca718
 class Mined(NamedTuple):

@@ -29,7 +29,7 @@ from .run import admit, Entry, Run, RunError, Spent
 
 # %% ../../nbs/search/06_evolve.ipynb #3a32aec9
 class Mutator(Protocol):
-    "Proposes children of a program; may have `portable`, `mates`, `propose_all` and `learn`, see below"
+    "Proposes children of a program; may have `portable`, `mates`, `propose_all`, `learn`, `acting`"
     def propose(self, program:str, n:int, seed:Sequence[int])->list[Proposal]: ... # `n` proposals
 
 # %% ../../nbs/search/06_evolve.ipynb #42f68fc7
@@ -183,6 +183,7 @@ def _batches(champions, mates, children, together, seed):
 # %% ../../nbs/search/06_evolve.ipynb #f7087150
 def _iteration(iteration, archive, next_id, domain, mutator, parents, children, seed, together, workers):
     "The log entries of one iteration, added to the archive, and where its time went; for every rank the same"
+    if hasattr(mutator, 'acting'): mutator = mutator.acting()
     rng = np.random.default_rng([seed, iteration, 0])
     champions = archive.sample(parents, rng)
     mates = _mates(archive, parents, getattr(mutator, 'mates', 0), rng)
