@@ -156,10 +156,12 @@ def elm_pretrain(
     bugs:int=PretrainConfig.bugs,             # Functions with a bug, to be mended
     misspelled:int=PretrainConfig.misspelled, # Functions with misspelled names, to be mended
     parameters:int=PretrainConfig.parameters, # Functions with another number
+    parts:int=PretrainConfig.parts,           # Parts of what genetic runs found, to be written back
     format:str='infill',     # Of edits: infill, unified, replace or rewrite; an adapter keeps to its own
     iterations:int=PretrainConfig.iterations, # Of the genetic run from each seed program; 0 for none
     epochs:float=PretrainConfig.train.epochs, # How often to see each edit
     lr:float=PretrainConfig.train.lr,         # Highest learning rate
+    hindsight:bool=False,    # Messages say what accepted edits did, see the page Wishes
     patience:int=0,          # Stop after so many checkpoints without a better one, and keep that; 0 is never
     bf16:bool=False,         # Compute in bf16 on a CPU; some are much faster at it
     seed:int=0,              # Of all random numbers
@@ -168,9 +170,9 @@ def elm_pretrain(
 ):
     "Train an adapter for the mutator on human edits, commits, mended bugs, changed numbers, and genetic runs"
     train = replace(PretrainConfig.train, model=model, format=format, epochs=epochs, lr=lr, patience=patience,
-        bf16=bf16, seed=seed)
+        hindsight=hindsight, bf16=bf16, seed=seed)
     config = PretrainConfig(domain, function, human, git=git, commits=commits, bugs=bugs,
-        misspelled=misspelled, parameters=parameters, iterations=iterations, train=train)
+        misspelled=misspelled, parameters=parameters, parts=parts, iterations=iterations, train=train)
     with _guarded(out): pretrain(config, out, processes, evaluators)
 
 # %% ../nbs/07_cli.ipynb #6190dec4
@@ -182,6 +184,7 @@ def elm_finetune(
     format:str='infill',     # Of edits: infill, unified, replace or rewrite; an adapter keeps to its own
     edits:int=1000,          # Edits to learn, at most, chosen at random
     improved:float=FinetuneConfig.improved, # Share that is learned of edits that opened no niche
+    hindsight:bool=False,    # Messages say what edits did, see the page Wishes
     epochs:float=FinetuneConfig.epochs, # How often to see each edit
     lr:float=FinetuneConfig.lr,         # Highest learning rate
     patience:int=0,          # Stop after so many checkpoints without a better one, and keep that; 0 is never
@@ -191,7 +194,7 @@ def elm_finetune(
 ):
     "Train the mutator on the edits that runs accepted; then: elm evolve --model OUT/adapter"
     config = FinetuneConfig(model, format, edits, epochs, lr=lr, patience=patience, improved=improved,
-        bf16=bf16, seed=seed)
+        hindsight=hindsight, bf16=bf16, seed=seed)
     with _guarded(out): start_finetune(runs, config, out, processes)
 
 # %% ../nbs/07_cli.ipynb #b1c48c2b

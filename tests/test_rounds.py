@@ -18,6 +18,7 @@ from elm_nb.report import run_report
 from elm_nb.search.edit import Applied, Proposal
 from elm_nb.search.evolve import evolve
 from elm_nb.search.genetic import GeneticMutator
+from elm_nb.search.portfolio import Portfolio
 from elm_nb.search.run import Run, RunError, shares
 from elm_nb.sodarace.domain import Sodarace
 from elm_nb.stage1 import EvolveConfig, resume_rounds, RoundsConfig, start, start_rounds
@@ -195,3 +196,26 @@ def test_wishes_go_on_where_they_were(tmp_path, tiny):
     messages = {e.message for e in whole[0][1:]}
     assert len(messages) > 1 and messages <= set(wishes_of(sodarace))
     sodarace.sandbox.close()
+
+
+def test_a_portfolio_goes_on_where_it_was(tmp_path, tiny):
+    sodarace = Sodarace()
+    def run(folder, *iterations):
+        for n in iterations:
+            both = {'diff': DiffMutator(load_model(tiny), Wishes(sodarace)), 'genetic': GeneticMutator()}
+            portfolio = Portfolio(sodarace, both, {'diff': 1., 'genetic': 0.25})
+            with Run(folder, {'seed': 0}) as run:
+                evolve(sodarace, portfolio, sodarace.seeds['square'], n, 1, 4, run=run)
+        return rows(folder), portfolio.owed, portfolio.shares()
+    whole = run(tmp_path/'whole', 20)
+    assert run(tmp_path/'parts', 7, 20) == whole
+    asked = sum(e.message in wishes_of(sodarace) for e in whole[0]) # the tiny model achieves nothing
+    assert 4 <= asked <= 20 and 0.2 <= whole[2]['diff'] < 0.3
+    sodarace.sandbox.close()
+
+
+def test_a_portfolio_from_a_configuration(tmp_path, tiny):
+    config = EvolveConfig(mutator='portfolio', model=tiny, iterations=4, parents=1, wishes=True, drift=True)
+    start(config, tmp_path/'run', 1)
+    assert len({e.message for e in rows(tmp_path/'run')}) > 2
+    with pytest.raises(RunError, match='there are diff, genetic and portfolio'): EvolveConfig(mutator='both')

@@ -8,7 +8,8 @@ Docs: https://elm-nb.github.io/elm_nb/language/pretrain.html.md"""
 __all__ = ['PretrainConfig', 'run_pretrain', 'pretrain']
 
 # %% ../../nbs/language/10_pretrain.ipynb #8f02e0fd
-import json
+import ast, json, re
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -18,16 +19,16 @@ import numpy as np
 
 from .commits import clone_name, mine_commits, open_clone
 from .finetune import FinetuneConfig, train_mutator
-from .human_edits import PACKAGES, Change, describe, mine, Mined
+from .human_edits import PACKAGES, Change, describe, leave_out, mine, Mined
 from .lessons import edits_of_runs
 from .model import SMOLLM2, find_model
 from .training import check_numbers, Logged, TrainingError
-from .wishes import wishes_of
+from .wishes import granted, wishes_of
 from ..launch import count_evaluators, count_processes, launch, Workers
-from ..search.domain import Domain, find_domain, seed_program
+from ..search.domain import Domain, evaluated, find_domain, seed_program
 from ..search.evolve import evolve
-from ..search.genetic import GeneticMutator
-from ..search.run import differences, Run, write_whole
+from ..search.genetic import GeneticMutator, perturb_constant
+from ..search.run import differences, replay, Run, write_whole
 
 # %% ../../nbs/language/10_pretrain.ipynb #4bc60890
 @dataclass(frozen=True)
@@ -44,12 +45,13 @@ class PretrainConfig:
     parameters:int=300  # Functions with another number
     iterations:int=150  # Of a genetic run from each seed program; each is 32 children of two parents
     domain_edits:int=3000 # Accepted edits of those runs, at most, those of programs with many of them first
+    parts:int=0         # Parts of what they found, left out to be written back
     train:FinetuneConfig=FinetuneConfig(SMOLLM2, edits=10**9, longest=768, held_out=0.03, lr=1e-3)
 
     def __post_init__(self):
         git = [self.git] if isinstance(self.git, str|Path) else self.git
         object.__setattr__(self, 'git', tuple(map(str, git)))
-        counts = 'human', 'commits', 'bugs', 'misspelled', 'parameters', 'iterations', 'domain_edits'
+        counts = 'human', 'commits', 'bugs', 'misspelled', 'parameters', 'iterations', 'domain_edits', 'parts'
         check_numbers(self, {'per_package': 1, **dict.fromkeys(counts, 0)})
         self._refuse_without_effect()
 
@@ -60,6 +62,7 @@ class PretrainConfig:
         if not self.git and self.commits != default.commits: idle.append('commits')
         if self.git and not self.commits: idle.append('git')
         if not self.iterations and self.domain_edits != default.domain_edits: idle.append('domain_edits')
+        if not self.iterations and self.parts: idle.append('parts')
         if not idle: return
         raise TrainingError(f'{", ".join(idle)} would have no effect on what is asked for; leave it as it is')
 
@@ -90,6 +93,47 @@ def _domain_edits(config, runs:Sequence[Path], domain:Domain)->list[Change]:
     programs = sorted(by_program.values(), key=len, reverse=True)
     return [change for changes in programs for change in changes][:config.domain_edits]
 
+# %% ../../nbs/language/10_pretrain.ipynb #715ed031
+_numbers = GeneticMutator([perturb_constant])
+
+def _part(program, rng)->Change|None:
+    "A part of a program, whose numbers are changed up to three times before"
+    for _ in range(rng.integers(4)):
+        proposal, = _numbers.propose(program, 1, [int(rng.integers(2**31))])
+        program = proposal.applied.source
+    return leave_out(ast.unparse(ast.parse(program)), rng)
+
+def _measured(change, domain, rng)->Change|None:
+    "A part with what it does; None if that is nothing, or no valid program comes of it"
+    before, after = evaluated(domain, change.before), evaluated(domain, change.after)
+    if after.status != 'ok' or before.fingerprint == after.fingerprint: return None
+    found = granted(domain, before, after) if before.status == 'ok' else ()
+    return change._replace(message=str(rng.choice(found))) if found else change
+
+# %% ../../nbs/language/10_pretrain.ipynb #715ed033
+_MOST_ALIKE, _TRIES = 3, 30
+
+def _archive(folder, domain):
+    with Run(folder) as run: return replay(run.entries(), domain.axes)
+
+def _added(change):
+    "The new lines of an edit, without their numbers"
+    new = Counter(change.after.split('\n')) - Counter(change.before.split('\n'))
+    return re.sub(r'\d+', '0', '\n'.join(new.elements()))
+
+def _parts(config, runs:Sequence[Path], domain:Domain)->list[Change]:
+    "Parts of the champions of all runs, each champion as often as any other"
+    rng, seen, found = np.random.default_rng([config.train.seed, 2]), Counter(), []
+    champions = [c.item.program for folder in runs for c in _archive(folder, domain).champions.values()]
+    for _ in range(_TRIES*config.parts if champions else 0):
+        if len(found) == config.parts: break
+        change = _part(champions[rng.integers(len(champions))], rng)
+        if not change or seen[_added(change)] == _MOST_ALIKE: continue
+        if not (change := _measured(change, domain, rng)): continue
+        seen[_added(change)] += 1
+        found.append(change)
+    return found
+
 # %% ../../nbs/language/10_pretrain.ipynb #42ce5442
 def _some(changes, n, rng): return [changes[i] for i in rng.permutation(len(changes))[:n]]
 
@@ -107,9 +151,9 @@ def _collect(config, runs:Sequence[Path], domain:Domain)->dict:
     commits = mine_commits(config.git, config.commits, config.train.seed)
     human = [c for changes in mined.human.values() for c in _some(changes, config.per_package, rng)]
     kinds = {'human edits': _some(human, config.human, rng), 'commits': commits.changes,
-        'bugs': mined.bugs,
-        'misspelled names': mined.misspelled, 'numbers': mined.parameters,
-        f'accepted edits of {config.domain} programs': _domain_edits(config, runs, domain)}
+        'bugs': mined.bugs, 'misspelled names': mined.misspelled, 'numbers': mined.parameters,
+        f'accepted edits of {config.domain} programs': _domain_edits(config, runs, domain),
+        f'parts of {config.domain} programs': _parts(config, runs, domain)}
     card = {'edits by kind': {kind: len(changes) for kind,changes in kinds.items()}, 'mined': mined.counts,
         'packages': {name: PACKAGES[name].licence for name in mined.human},
         'clones': commits.clones, 'mined from commits': commits.counts,

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..search.domain import Domain, DomainError
-from ..search.map_elites import GridArchive
+from ..search.map_elites import CHAMPION, GridArchive
 
 # %% ../../nbs/language/07_wishes.ipynb #715e0008
 class Wish(NamedTuple):
@@ -78,23 +78,23 @@ class Wishes:
         self.filled, self.places = np.zeros(self.archive.bins, bool), {}
 
     def learn(self,
-        entries:Sequence # Of one iteration, with `parent`, `accepted`, `behavior`, `program`
+        entries:Sequence # Of one iteration, with `parent`, `verdict`, `behavior`, `program`
     ):
         "See what is filled; the seed begins anew"
         if entries[0].parent is None: self._begin()
-        accepted = [e for e in entries if e.accepted]
-        niches = self.archive.niche([e.behavior for e in accepted]) if accepted else ()
-        for e,niche in zip(accepted, niches):
+        champions = [e for e in entries if e.verdict in CHAMPION]
+        niches = self.archive.niche([e.behavior for e in champions]) if champions else ()
+        for e,niche in zip(champions, niches):
             self.places[e.program] = np.unravel_index(niche, self.archive.bins)
             self.filled[self.places[e.program]] = True
 
     def weights(self,
-        program:str # One that was accepted
+        program:str # One that was a champion; of others nothing is known
     )->dict[str,float]: # By message
         "How often to wish for what"
-        place = self.places[program]
-        def weight(trait, sign):
-            if trait == 'fitness': return self.fitness
-            return emptiness(self.filled, place, self.axes.index(trait), sign)
-        found = {message: weight(*wish) for message,wish in self.wishes.items()}
+        place, found = self.places.get(program), {}
+        for message,(trait,sign) in self.wishes.items():
+            if place is None: found[message] = 1.
+            elif trait == 'fitness': found[message] = self.fitness
+            else: found[message] = emptiness(self.filled, place, self.axes.index(trait), sign)
         return found if any(found.values()) else dict.fromkeys(found, 1.)
