@@ -73,7 +73,7 @@ def elm_evolve(
     backend:str='',              # Of sodarace: pymunk, or numba, the default where it is installed
     starts:int=0,                # Of sodarace: fitness is the median of so many starts, 1 by default
     seed_program:str='square',   # To start from: square, radial, cppn_fixed or cppn_mutable for sodarace
-    mutator:str='diff',          # What proposes edits: diff (a language model), genetic, or portfolio, of both
+    mutator:str='diff',          # What proposes edits: diff (a language model), genetic, or portfolio (both)
     iterations:int=16,           # Iterations, of each round if there are several
     parents:int=4,               # Niches that are chosen in each iteration
     children:int=8,              # Edits of each parent; an iteration makes parents x children evaluations
@@ -86,7 +86,7 @@ def elm_evolve(
     top_p:float=0.95,            # Of a language model: sample among the likeliest tokens that have this share
     format:str='infill',         # Of a language model's edits: infill, unified, replace or rewrite
     examples:bool=False,         # Of a language model: show worked examples, for a model not trained on edits
-    wishes:bool=False,           # Of a language model: asked for what is empty on the map, see the page Wishes
+    wishes:bool=False,           # Of a language model: asked for what is empty, see the page Wishes
     bf16:bool=False,             # Of a language model: compute in bf16 on a CPU; some are much faster at it
     rounds:int=1,                # Of a language model: between two, the model learns what was accepted so far
     numbers_only:bool=False,     # Of genetic programming: change numbers and nothing else

@@ -48,7 +48,7 @@ class EvolveConfig:
     top_p:float=0.95            # Of the diff mutator
     format:str='infill'         # Of the diff mutator's edits, see `ask`
     examples:bool=False         # The diff mutator shows worked examples, for a model not trained on edits
-    wishes:bool=False           # The diff mutator is asked for what is empty, see `Wishes`; its model must know them
+    wishes:bool=False           # The diff mutator is asked for what is empty, see `Wishes`
     bf16:bool=False             # The diff mutator computes in bf16 on a CPU, too; some are much faster at it
     numbers_only:bool=False     # The genetic mutator changes numbers only
     options:dict=field(default_factory=dict) # Of the domain, see `find_domain`

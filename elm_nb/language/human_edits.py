@@ -331,7 +331,7 @@ def misspell_names(
 def _fewer_statements(tree, rng):
     "Leave out one to six statements in a row, but not a whole block"
     fields = [getattr(node, name, None) for node in ast.walk(tree) for name in ('body', 'orelse')]
-    blocks = [block for block in fields if block is not tree.body and isinstance(block, list) and len(block) > 1]
+    blocks = [b for b in fields if b is not tree.body and isinstance(b, list) and len(b) > 1]
     if not blocks: return
     block = blocks[rng.integers(len(blocks))]
     n = int(rng.integers(1, min(len(block), 7)))
@@ -339,7 +339,8 @@ def _fewer_statements(tree, rng):
     del block[start:start+n]
 
 # %% ../../nbs/language/05_human_edits.ipynb #715ed022
-def _names(node, kind): return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, kind)}
+def _names(node, kind):
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, kind)}
 
 def _without(block, name):
     "Statements that do not use a name; of one with a block of its own, that may go only in part"
@@ -349,7 +350,8 @@ def _without(block, name):
         head = [part for part in ast.iter_child_nodes(statement) if part not in inner]
         if any(name in _names(part, ast.expr_context) for part in head): continue
         if inner: statement.body = _without(inner, name)
-        if statement.body if inner else name not in _names(statement, ast.expr_context): kept.append(statement)
+        left = statement.body if inner else name not in _names(statement, ast.expr_context)
+        if left: kept.append(statement)
     return kept
 
 def _fewer_names(tree, rng):

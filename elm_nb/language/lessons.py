@@ -44,7 +44,8 @@ def edits_of(
     meant = run.config.get('mutator') == 'diff' # others do not read messages
     def change(e):
         parent = parents[e.parent]
-        return Change(parent.program.rstrip('\n'), e.program.rstrip('\n'), _message(parent, e, hindsight, meant))
+        said = _message(parent, e, hindsight, meant)
+        return Change(parent.program.rstrip('\n'), e.program.rstrip('\n'), said)
     return [change(e) for e in run.entries(condition, [until, *verdicts])]
 
 # %% ../../nbs/language/08_lessons.ipynb #4c801364
@@ -165,7 +166,8 @@ def lessons(
     "Make texts of edits; `TooFewEdits` if there are not two programs with one"
     changes = list(dict.fromkeys(changes))
     rng = np.random.default_rng([seed, 0])
-    counts = {'found': len(changes), 'no such form': 0, 'too long': 0, 'not needed': 0, 'held out': 0, 'used': 0}
+    reasons = 'no such form', 'too long', 'not needed', 'held out'
+    counts = {'found': len(changes), **dict.fromkeys(reasons, 0), 'used': 0}
     groups = {} # by program
     for i in rng.permutation(len(changes)):
         change = _with_message(changes[i], messages, rng)

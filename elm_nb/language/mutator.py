@@ -219,7 +219,7 @@ class DiffMutator:
     "Mutation by a language model that writes edits"
     def __init__(self,
         model:LanguageModel,
-        messages:Mapping[str,float], # Commit messages, and how often to use each; or for a program, as `Wishes`
+        messages:Mapping[str,float], # Commit messages and how often to use each, or `Wishes`
         examples:Sequence=(),        # See `worked_examples`
         temperature:float=1.0,
         top_p:float=0.95,
