@@ -90,9 +90,9 @@ def work(workers, run, folder):
 def bins_of_mass(archive): return np.unravel_index(list(archive.champions), archive.bins)[2]
 
 
-def course(log):
-    "Of a hundred moments of a run: evaluations, niches, QD score, most units, and niches by bin of mass"
-    archive, history, rows = GridArchive(Sodarace.axes), log.history(), []
+def course(log, until=None):
+    "Of a hundred moments of a run, maybe of its first iterations only: what it had found by then"
+    archive, history, rows = GridArchive(Sodarace.axes), log.history()[:until], []
     new = iter(log.entries("verdict = 'new'"))
     entry = next(new, None)
     wanted = {round(k) for k in np.linspace(1, len(history) - 1, 100)}
