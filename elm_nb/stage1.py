@@ -22,7 +22,7 @@ from .language.finetune import finetune, FinetuneConfig
 from .language.lessons import TooFewEdits
 from .language.model import EDITS, find_model, load_model
 from .language.mutator import check_format, DiffMutator
-from .language.wishes import Wishes
+from .language.wishes import Wishes, wishes_of
 from .launch import count_evaluators, count_processes, is_first_process, launch, Workers
 from .search.domain import Domain, find_domain, seed_program
 from .search.evolve import evolve, micro_batches, Mutator
@@ -187,6 +187,7 @@ def start(
     domain = find_domain(config.domain, **config.options)
     seed_program(domain, config.seed_program)
     _examples(config, domain)
+    if config.wishes: wishes_of(domain)
     if config.mutator != 'genetic': find_model(model_of(config, folder))
     if is_first_process(): Run(folder, recorded(config, domain)).close()
     launch(work, (config, str(folder)), processes, evaluators)
@@ -222,7 +223,7 @@ def resume(
 class RoundsConfig(EvolveConfig):
     "What is asked for; `iterations` are those of one round"
     rounds:int=2
-    finetune:FinetuneConfig=FinetuneConfig(edits=1000) # Its model, format and bf16 are those of the run
+    finetune:FinetuneConfig=FinetuneConfig(edits=1000) # Model, format, bf16 and hindsight are as the run says
 
     def __post_init__(self):
         super().__post_init__()
@@ -240,7 +241,7 @@ def _learned(config, k, domain, folder, workers):
     out = folder/'adapters'/f'round-{k+1}'
     if not (out/'adapter').exists():
         learn = replace(config.finetune, model=config.model, format=config.format, bf16=config.bf16,
-            hindsight=config.finetune.hindsight or config.wishes)
+            hindsight=config.wishes)
         try: finetune([folder], domain, learn, out, workers, k*config.iterations)
         except TooFewEdits as error:
             if workers.is_first:

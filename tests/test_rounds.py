@@ -1,5 +1,6 @@
 "A run that learns as it goes: what it learns from, and that it can be stopped at any moment"
 import json
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
@@ -19,7 +20,8 @@ from elm_nb.search.edit import Applied, Proposal
 from elm_nb.search.evolve import evolve
 from elm_nb.search.genetic import GeneticMutator
 from elm_nb.search.portfolio import Portfolio
-from elm_nb.search.run import Run, RunError, shares
+from elm_nb.search.map_elites import GridArchive
+from elm_nb.search.run import Entry, Run, RunError, shares
 from elm_nb.sodarace.domain import Sodarace
 from elm_nb.stage1 import EvolveConfig, resume_rounds, RoundsConfig, start, start_rounds
 
@@ -215,7 +217,28 @@ def test_a_portfolio_goes_on_where_it_was(tmp_path, tiny):
 
 
 def test_a_portfolio_from_a_configuration(tmp_path, tiny):
-    config = EvolveConfig(mutator='portfolio', model=tiny, iterations=4, parents=1, wishes=True, drift=True)
+    config = EvolveConfig(mutator='portfolio', model=tiny, iterations=4, parents=1, wishes=True)
     start(config, tmp_path/'run', 1)
-    assert len({e.message for e in rows(tmp_path/'run')}) > 2
+    asked = {e.message in wishes_of(Sodarace()) for e in rows(tmp_path/'run')[1:]}
+    assert asked == {True, False}
     with pytest.raises(RunError, match='there are diff, genetic and portfolio'): EvolveConfig(mutator='both')
+
+
+def test_drift_from_a_configuration(tmp_path):
+    for drift in (True, False):
+        config = EvolveConfig(mutator='genetic', iterations=10, parents=1, drift=drift)
+        start(config, tmp_path/f'{drift}', 1)
+        assert ('drifted' in {e.verdict for e in rows(tmp_path/f'{drift}')}) == drift
+
+
+def test_a_model_learns_what_it_was_asked_in_a_portfolio(tmp_path):
+    letters = Entry(id=0, iteration=0, parent=None, message='', raw='', edit='exact', edit_detail='', diff='',
+        program='a', status='ok', detail='', fitness=1., behavior=(1.,), fingerprint='a', runnable=True,
+        verdict='new')
+    one = replace(letters, id=1, iteration=1, parent=0, diff='+')
+    asked = replace(one, message='Longer.', raw='+ab', program='ab')
+    genetic = replace(one, id=2, message='add', program='abc')
+    with Run(tmp_path/'run', {'mutator': 'portfolio'}) as run:
+        run.append([letters], GridArchive({'length': (0, 9, 9)}), 0.)
+        run.append([asked, genetic], GridArchive({'length': (0, 9, 9)}), 0.)
+        assert [c.message for c in edits_of(run)] == ['Longer.', '']

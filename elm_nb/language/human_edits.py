@@ -357,6 +357,7 @@ def _without(block, name):
 def _fewer_names(tree, rng):
     "Leave out a name that a function assigns, with all that uses it"
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    if not functions: return
     function = functions[rng.integers(len(functions))]
     names = sorted(_names(function, ast.Store))
     if names: function.body = _without(function.body, names[rng.integers(len(names))])
@@ -368,7 +369,8 @@ def _parts(program):
     kinds = {'a function': ast.FunctionDef, 'a loop': (ast.For, ast.While, ast.comprehension)}
     found = Counter({kind: sum(isinstance(n, t) for n in nodes) for kind,t in kinds.items()})
     called = [n.func for n in nodes if isinstance(n, ast.Call)]
-    return found + Counter(f'a call of {getattr(f, "attr", None) or getattr(f, "id", "?")}' for f in called)
+    names = [getattr(f, 'attr', getattr(f, 'id', '')) for f in called]
+    return found + Counter(f'a call of {name}' for name in names if name)
 
 def leave_out(
     program:str, # One or several functions, as `ast.unparse` writes them

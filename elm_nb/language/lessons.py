@@ -26,9 +26,10 @@ from ..search.map_elites import CHAMPION
 from ..search.run import Run
 
 # %% ../../nbs/language/08_lessons.ipynb #7a9024d1
-def _message(parent, child, domain, meant):
+def _message(parent, child, domain):
     "What an edit did or, without a domain, what it was meant to do; empty if that cannot be said"
-    if not domain: return child.message if meant else ''
+    if not domain: return child.message if child.raw else '' # others than a language model read no messages
+    if child.status != 'ok': return ''
     found = granted(domain, parent, child)
     return found[child.id % len(found)] if found else ''
 
@@ -41,10 +42,9 @@ def edits_of(
     "What a run can teach; a message is empty where nothing is known that would fit"
     parents = {e.id: e for e in run.entries(f'verdict in {CHAMPION}')}
     condition = f"diff != '' and iteration <= ? and verdict in ({', '.join('?'*len(verdicts))})"
-    meant = run.config.get('mutator') == 'diff' # others do not read messages
     def change(e):
         parent = parents[e.parent]
-        said = _message(parent, e, hindsight, meant)
+        said = _message(parent, e, hindsight)
         return Change(parent.program.rstrip('\n'), e.program.rstrip('\n'), said)
     return [change(e) for e in run.entries(condition, [until, *verdicts])]
 

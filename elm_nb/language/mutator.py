@@ -231,7 +231,7 @@ class DiffMutator:
         self.sampling = dict(temperature=temperature, top_p=top_p, max_tokens=MAX_TOKENS[format])
 
     def learn(self,
-        entries:Sequence # Of one iteration, with `parent`, `message`, `accepted`; the seed begins anew
+        entries:Sequence # The `Entry` of each child of one iteration; the seed begins anew
     ):
         "See what came of proposals"
         if hasattr(self.messages, 'learn'): self.messages.learn(entries)

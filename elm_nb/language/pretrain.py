@@ -45,7 +45,7 @@ class PretrainConfig:
     parameters:int=300  # Functions with another number
     iterations:int=150  # Of a genetic run from each seed program; each is 32 children of two parents
     domain_edits:int=3000 # Accepted edits of those runs, at most, those of programs with many of them first
-    parts:int=0         # Parts of what they found, left out to be written back
+    parts:int=0         # Parts of what the genetic runs found, left out to be written back
     train:FinetuneConfig=FinetuneConfig(SMOLLM2, edits=10**9, longest=768, held_out=0.03, lr=1e-3)
 
     def __post_init__(self):
@@ -63,6 +63,8 @@ class PretrainConfig:
         if self.git and not self.commits: idle.append('git')
         if not self.iterations and self.domain_edits != default.domain_edits: idle.append('domain_edits')
         if not self.iterations and self.parts: idle.append('parts')
+        if self.train.hindsight and not (self.iterations and self.domain_edits + self.parts):
+            idle.append('hindsight')
         if not idle: return
         raise TrainingError(f'{", ".join(idle)} would have no effect on what is asked for; leave it as it is')
 
@@ -103,11 +105,12 @@ def _part(program, rng)->Change|None:
         program = proposal.applied.source
     return leave_out(ast.unparse(ast.parse(program)), rng)
 
-def _measured(change, domain, rng)->Change|None:
-    "A part with what it does; None if that is nothing, or no valid program comes of it"
+def _measured(change, domain, hindsight, rng)->Change|None:
+    "A part with what it does, if that is known; None if it is nothing, or no valid program comes of it"
     before, after = evaluated(domain, change.before), evaluated(domain, change.after)
     if after.status != 'ok' or before.fingerprint == after.fingerprint: return None
-    found = granted(domain, before, after) if before.status == 'ok' else ()
+    if before.status != 'ok' or not hindsight: return change
+    found = granted(domain, before, after)
     return change._replace(message=str(rng.choice(found))) if found else change
 
 # %% ../../nbs/language/10_pretrain.ipynb #715ed033
@@ -121,18 +124,19 @@ def _added(change):
     new = Counter(change.after.split('\n')) - Counter(change.before.split('\n'))
     return re.sub(r'\d+', '0', '\n'.join(new.elements()))
 
-def _parts(config, runs:Sequence[Path], domain:Domain)->list[Change]:
+def _parts(config, runs:Sequence[Path], domain:Domain)->tuple[list[Change],int]: # Also how many evaluations it took
     "Parts of the champions of all runs, each champion as often as any other"
-    rng, seen, found = np.random.default_rng([config.train.seed, 2]), Counter(), []
+    rng, seen, found, evaluations = np.random.default_rng([config.train.seed, 2]), Counter(), {}, 0
     champions = [c.item.program for folder in runs for c in _archive(folder, domain).champions.values()]
     for _ in range(_TRIES*config.parts if champions else 0):
         if len(found) == config.parts: break
         change = _part(champions[rng.integers(len(champions))], rng)
-        if not change or seen[_added(change)] == _MOST_ALIKE: continue
-        if not (change := _measured(change, domain, rng)): continue
+        if not change or change[:2] in found or seen[_added(change)] == _MOST_ALIKE: continue
+        evaluations += 2
+        if not (change := _measured(change, domain, config.train.hindsight, rng)): continue
         seen[_added(change)] += 1
-        found.append(change)
-    return found
+        found[change[:2]] = change
+    return list(found.values()), evaluations
 
 # %% ../../nbs/language/10_pretrain.ipynb #42ce5442
 def _some(changes, n, rng): return [changes[i] for i in rng.permutation(len(changes))[:n]]
@@ -149,15 +153,16 @@ def _collect(config, runs:Sequence[Path], domain:Domain)->dict:
     mined = _mined(config)
     rng = np.random.default_rng([config.train.seed, 1])
     commits = mine_commits(config.git, config.commits, config.train.seed)
+    parts, tried = _parts(config, runs, domain)
     human = [c for changes in mined.human.values() for c in _some(changes, config.per_package, rng)]
     kinds = {'human edits': _some(human, config.human, rng), 'commits': commits.changes,
         'bugs': mined.bugs, 'misspelled names': mined.misspelled, 'numbers': mined.parameters,
         f'accepted edits of {config.domain} programs': _domain_edits(config, runs, domain),
-        f'parts of {config.domain} programs': _parts(config, runs, domain)}
+        f'parts of {config.domain} programs': parts}
     card = {'edits by kind': {kind: len(changes) for kind,changes in kinds.items()}, 'mined': mined.counts,
         'packages': {name: PACKAGES[name].licence for name in mined.human},
         'clones': commits.clones, 'mined from commits': commits.counts,
-        'evaluations': 64*config.iterations*len(runs)}
+        'evaluations': 64*config.iterations*len(runs) + tried}
     return {'changes': [c for changes in kinds.values() for c in changes], 'card': card}
 
 # %% ../../nbs/language/10_pretrain.ipynb #008f0c0c

@@ -9,6 +9,7 @@ __all__ = ['Wish', 'wishes_of', 'granted', 'emptiness', 'Wishes']
 
 # %% ../../nbs/language/07_wishes.ipynb #715e0003
 from collections.abc import Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -29,12 +30,14 @@ def wishes_of(
     "What can be wished for in a domain; `DomainError` for a trait that it does not have"
     usual = {f'Increased {name}.': (name, 1) for name in domain.axes}
     usual |= {f'Reduced {name}.': (name, -1) for name in domain.axes} | {'Improved fitness.': ('fitness', 1)}
-    found = {message: Wish(*wish) for message,wish in getattr(domain, 'wishes', usual).items()}
-    for message,wish in found.items():
-        if wish.trait in {*domain.axes, 'fitness'} and wish.sign in (-1, 1): continue
+    asked = getattr(domain, 'wishes', usual)
+    possible = {*product(domain.axes, (1, -1)), ('fitness', 1)}
+    for message,wish in asked.items():
+        if tuple(wish) in possible: continue
         raise DomainError(f'the wish {message!r} is {tuple(wish)}; it must be one of '
-            f'{", ".join(domain.axes)}, fitness, and 1 for more or -1 for less')
-    return found
+            f'{", ".join(domain.axes)} and 1 for more or -1 for less, or fitness and 1')
+    if not asked: raise DomainError('the domain has an empty mapping of wishes; without one it has general ones')
+    return {message: Wish(*wish) for message,wish in asked.items()}
 
 # %% ../../nbs/language/07_wishes.ipynb #715e000e
 def granted(

@@ -183,7 +183,7 @@ def _batches(champions, mates, children, together, seed):
 # %% ../../nbs/search/06_evolve.ipynb #f7087150
 def _iteration(iteration, archive, next_id, domain, mutator, parents, children, seed, together, workers):
     "The log entries of one iteration, added to the archive, and where its time went; for every rank the same"
-    if hasattr(mutator, 'acting'): mutator = mutator.acting()
+    while hasattr(mutator, 'acting'): mutator = mutator.acting()
     rng = np.random.default_rng([seed, iteration, 0])
     champions = archive.sample(parents, rng)
     mates = _mates(archive, parents, getattr(mutator, 'mates', 0), rng)

@@ -23,12 +23,13 @@ def gain(
     entries:Sequence     # Of one iteration, with `accepted`, `fitness`, `behavior`
 )->float:
     "What entries bring to a QD score, with a niche that opens worth as much as the others on the mean"
-    accepted, brought = [e for e in entries if e.accepted], 0.
-    for e in accepted:
+    brought = 0.
+    for e in entries:
+        if not e.accepted: continue
         niche, = archive.niche([e.behavior])
         known = archive.champions.get(int(niche))
         mean = archive.qd_score/max(archive.niches, 1)
-        brought += e.fitness - known.fitness if known else max(mean, e.fitness)
+        brought += e.fitness - known.fitness if known else max(mean, e.fitness, 0.)
         archive.add([e.fitness], [e.behavior], [None])
     return brought
 
@@ -39,11 +40,13 @@ class Portfolio:
         domain:Domain,
         mutators:Mapping[str,Mutator], # By name
         seconds:Mapping[str,float],    # That a child of each takes, with its evaluation
-        least:float=0.2,               # Share of the time that each has at least
-        memory:float=60.               # Seconds of its own after which a gain counts a third
+        least:float=0.2,               # Share of the time that each has at least; half of an equal share, if less
+        memory:float=60.               # After so many seconds of a mutator's own, an old gain counts a third
     ):
         self.axes, self.mutators, self.seconds = domain.axes, dict(mutators), dict(seconds)
-        self.least, self.memory = least, memory
+        if not mutators or set(mutators) != set(seconds):
+            raise ValueError('a portfolio needs mutators, and the seconds of each of them')
+        self.least, self.memory = min(least, 0.5/len(self.mutators)), memory
         self._begin()
 
     def _begin(self):
@@ -62,22 +65,27 @@ def shares(self:Portfolio)->dict[str,float]:
 
 # %% ../../nbs/search/07_portfolio.ipynb #90f0000f
 @patch
-def learn(self:Portfolio,
-    entries:Sequence # Of one iteration; the seed begins anew
-):
-    "See what came of a turn, and choose the next"
-    begins = entries[0].parent is None
-    if begins: self._begin()
-    brought, spent = gain(self.archive, entries), 0. if begins else len(entries)*self.seconds[self.turn]
-    for mutator in self.mutators.values():
-        if hasattr(mutator, 'learn'): mutator.learn(entries)
-    if begins: return
+def _account(self:Portfolio, brought, spent):
+    "Note what a turn brought in how many seconds, and choose the next"
     old = exp(-spent/self.memory)
     self.gains[self.turn] = old*self.gains[self.turn] + brought
     self.times[self.turn] = old*self.times[self.turn] + spent
     for name,share in self.shares().items(): self.owed[name] += share*spent
     self.owed[self.turn] -= spent
     self.turn = max(self.owed, key=self.owed.get)
+
+# %% ../../nbs/search/07_portfolio.ipynb #90f0bbbb
+@patch
+def learn(self:Portfolio,
+    entries:Sequence # Of one iteration; the seed begins anew
+):
+    "See what came of a turn, and choose the next"
+    begins = entries[0].parent is None
+    if begins: self._begin()
+    brought = gain(self.archive, entries)
+    if not begins: self._account(brought, len(entries)*self.seconds[self.turn])
+    for mutator in self.mutators.values():
+        if hasattr(mutator, 'learn'): mutator.learn(entries)
 
 # %% ../../nbs/search/07_portfolio.ipynb #90f00010
 @patch
