@@ -124,8 +124,8 @@ def _added(change):
     new = Counter(change.after.split('\n')) - Counter(change.before.split('\n'))
     return re.sub(r'\d+', '0', '\n'.join(new.elements()))
 
-def _parts(config, runs:Sequence[Path], domain:Domain)->tuple[list[Change],int]: # Also how many evaluations it took
-    "Parts of the champions of all runs, each champion as often as any other"
+def _parts(config, runs:Sequence[Path], domain:Domain)->tuple[list[Change],int]:
+    "Parts of the champions of all runs, each as often as any other, and how many evaluations it took"
     rng, seen, found, evaluations = np.random.default_rng([config.train.seed, 2]), Counter(), {}, 0
     champions = [c.item.program for folder in runs for c in _archive(folder, domain).champions.values()]
     for _ in range(_TRIES*config.parts if champions else 0):

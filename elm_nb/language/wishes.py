@@ -36,7 +36,7 @@ def wishes_of(
         if tuple(wish) in possible: continue
         raise DomainError(f'the wish {message!r} is {tuple(wish)}; it must be one of '
             f'{", ".join(domain.axes)} and 1 for more or -1 for less, or fitness and 1')
-    if not asked: raise DomainError('the domain has an empty mapping of wishes; without one it has general ones')
+    if not asked: raise DomainError('the wishes of the domain are empty; without them it has general ones')
     return {message: Wish(*wish) for message,wish in asked.items()}
 
 # %% ../../nbs/language/07_wishes.ipynb #715e000e

@@ -166,7 +166,8 @@ def read_config(
     return config
 
 # %% ../../nbs/search/05_run.ipynb #0d75a673
-_LATER = {'options', 'backend', 'starts', 'together', 'drift', 'wishes', 'hindsight'} # what configurations did not have at first
+_LATER = { # what configurations did not have at first
+    'options', 'backend', 'starts', 'together', 'drift', 'wishes', 'hindsight'}
 
 def _built(kind, found, folder):
     "A dataclass from what JSON made of it"
