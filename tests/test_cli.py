@@ -46,7 +46,7 @@ def rows(folder):
     (['--domain', 'chess'], ["'chess'", 'sodarace']),
     (['--domain', 'no.such:thing'], ['no.such:thing']),
     (['--seed-program', 'wheel'], ["'wheel'", 'square, radial, cppn_fixed, cppn_mutable']),
-    (['--mutator', 'magic'], ["'magic'", 'diff and genetic']),
+    (['--mutator', 'magic'], ["'magic'", 'diff, genetic and portfolio']),
     (['--children', '0'], ['children is 0', 'at least 1']),
     (['--seed', '-1'], ['seed is -1']),
     (['--top-p', '0'], ['top_p']),

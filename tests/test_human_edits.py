@@ -141,7 +141,7 @@ def test_every_edit_is_accounted_for(tiny):
     counts = found.counts
     assert list(counts) == ['found', 'no such form', 'too long', 'not needed', 'held out', 'used']
     assert counts['found'] == 22
-    packs = [pack([lesson.text for lesson in part]) for part in (found.learned, found.held_out)]
+    packs = [pack(part) for part in (found.learned, found.held_out)]
     assert [sum(p.texts for p in part) for part in packs] == [counts['used'], counts['held out']]
     assert sum(counts.values()) == 2*22
     assert found.counts['used'] + found.counts['held out'] == 12
