@@ -37,7 +37,7 @@ def compared(changes, dtype):
     model = add_lora(load_model(dtype=getattr(torch, dtype)))
     optimizer = torch.optim.AdamW(trainable_parameters(model.model), lr=1e-4)
     learned = lessons(changes, model, Sodarace.messages, edits=2000).learned
-    all_packs, singles = (pack([lesson.text for lesson in learned], size) for size in (1024, 1))
+    all_packs, singles = (pack(learned, size) for size in (1024, 1))
     def some(packs, n): # from all of them
         return [packs[i] for i in np.linspace(0, len(packs)-1, 3*n).astype(int)]
     chosen = some(all_packs, 3), some(singles, 8)
