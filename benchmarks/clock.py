@@ -12,10 +12,8 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
-from wall import course, mixed, SEEDS, TUNED
+from wall import course, done, keep, mixed, SEEDS, TUNED
 
 from elm_nb.language.model import load_model
 from elm_nb.language.mutator import DiffMutator
@@ -24,7 +22,7 @@ from elm_nb.launch import count_evaluators, launch
 from elm_nb.search.evolve import evolve
 from elm_nb.search.genetic import GeneticMutator
 from elm_nb.search.portfolio import Portfolio
-from elm_nb.search.run import Run, whole_file
+from elm_nb.search.run import Run
 from elm_nb.sodarace.domain import Sodarace
 from elm_nb.stage1 import SECONDS
 
@@ -69,14 +67,9 @@ def row(folder, seconds):
     last = until(folder, seconds)
     with Run(folder) as log:
         found = course(log, last)
-        asked = Wishes(Sodarace()).wishes
-        entries = log.entries('verdict = \'new\' and id < ?', [found[-1]['evaluations']])
-        opened = [bool(e.message in asked) for e in entries]
+        entries = log.entries("verdict = 'new' and id < ?", [found[-1]['evaluations']])
+        opened = [e.message in Sodarace.wishes for e in entries]
     return {'course': found, 'opened': len(opened), 'opened by the language model': sum(opened)}
-
-
-def keep(rows):
-    with whole_file(OUT) as file: pq.write_table(pa.Table.from_pylist(rows), file, compression='zstd')
 
 
 if __name__ == '__main__':
@@ -85,7 +78,7 @@ if __name__ == '__main__':
         raise SystemExit
     folder, adapter, minutes, *seeds = sys.argv[1:]
     names, seconds = ('kind', 'seed_program', 'seed', 'minutes'), 60*float(minutes)
-    rows = pq.read_table(OUT).to_pylist() if OUT.exists() else []
+    rows = done(OUT)
     known = {tuple(r[name] for name in names) for r in rows}
     for seed,program,kind in product(map(int, seeds or (0, 1, 2)), SEEDS, KINDS):
         run = kind, program, seed, float(minutes)
@@ -93,5 +86,5 @@ if __name__ == '__main__':
         place = Path(folder)/'-'.join(map(str, run)).replace(' ', '-')
         timed(place, seconds, kind, program, str(seed), adapter)
         rows.append(dict(zip(names, run)) | row(place, seconds))
-        keep(rows)
+        keep(rows, OUT)
         print(*run, rows[-1]['course'][-1], flush=True)

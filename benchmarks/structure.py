@@ -70,12 +70,12 @@ def proposals(mutator, parents, mates):
     return [mutator.propose(program, CHILDREN, [0, k], drawn[k]) for k,program in enumerate(parents)]
 
 
-def said(domain, parent, child, archive, counts):
+def said(domain, parent, before, child, archive, counts):
     "Count what became of an edit"
     counts['edits'] += 1
     if child == parent: return
-    before, after = domain.evaluate(parent), domain.evaluate(child)
     counts['changed'] += 1
+    after = domain.evaluate(child)
     if after.status != 'ok' or after.fingerprint == before.fingerprint: return
     niche, = archive.niche([after.behavior])
     known = archive.champions.get(int(niche))
@@ -99,7 +99,8 @@ def measured(mutator, domain):
         found = proposals(mutator, parents, programs)
         seconds += perf_counter() - begun
         for parent,children in zip(parents, found):
-            for p in children: said(domain, parent, p.applied.source, archive, counts)
+            before = domain.evaluate(parent)
+            for p in children: said(domain, parent, before, p.applied.source, archive, counts)
     return dict(counts) | {'edits a second': round(counts['edits']/seconds, 1)}
 
 

@@ -116,11 +116,11 @@ def champions(log):
         for niche,c in sorted(archive.champions.items())]
 
 
-def done(): return pq.read_table(OUT).to_pylist() if OUT.exists() else []
+def done(out=OUT): return pq.read_table(out).to_pylist() if out.exists() else []
 
 
-def keep(rows):
-    with whole_file(OUT) as file:
+def keep(rows, out=OUT):
+    with whole_file(out) as file:
         pq.write_table(pa.Table.from_pylist(rows), file, compression='zstd', compression_level=19)
 
 
@@ -134,9 +134,9 @@ if __name__ == '__main__':
         place = Path(folder)/'-'.join(map(str, run)).replace(' ', '-')
         launch(work, (run, str(place)), 1, count_evaluators())
         with Run(place) as log:
-            last = [] if what == 'tune' else champions(log)
+            held = [] if what == 'tune' else champions(log)
             rows = [*done(), dict(zip(('variant', 'seed_program', 'seed', 'budget'), run),
-                course=course(log), champions=last, seconds=sum(r[-1] for r in log.history()))]
+                course=course(log), champions=held, seconds=sum(r[-1] for r in log.history()))]
         keep(rows)
         last = rows[-1]['course'][-1]
         print(*run, f'{last["niches"]} niches, QD score {last["qd_score"]:.0f}', last['by_mass'], flush=True)

@@ -23,7 +23,7 @@ from .human_edits import PACKAGES, Change, describe, leave_out, mine, Mined
 from .lessons import edits_of_runs
 from .model import SMOLLM2, find_model
 from .training import check_numbers, Logged, TrainingError
-from .wishes import granted, wishes_of
+from .wishes import granted
 from ..launch import count_evaluators, count_processes, launch, Workers
 from ..search.domain import Domain, evaluated, find_domain, seed_program
 from ..search.evolve import evolve
@@ -83,9 +83,10 @@ def _genetic_runs(config, folder:Path, domain:Domain, workers)->list[Path]:
 
 # %% ../../nbs/language/10_pretrain.ipynb #05633c44
 def _said(change, config, domain):
-    "What was said of an edit of the domain's, if it is a message that is used"
-    said = change.message or describe(change.before, change.after, config.function)
-    return change._replace(message=said if said in {*domain.messages, *wishes_of(domain)} else '')
+    "An edit with what hindsight says of it, or with what it looks like if that is one of the messages"
+    if change.message: return change
+    said = describe(change.before, change.after, config.function)
+    return change._replace(message=said if said in domain.messages else '')
 
 def _domain_edits(config, runs:Sequence[Path], domain:Domain)->list[Change]:
     "What the runs accepted, edits of one program next to each other, those with the most first"
@@ -126,6 +127,7 @@ def _added(change):
 
 def _parts(config, runs:Sequence[Path], domain:Domain)->tuple[list[Change],int]:
     "Parts of the champions of all runs, each as often as any other, and how many evaluations it took"
+    if not config.parts: return [], 0
     rng, seen, found, evaluations = np.random.default_rng([config.train.seed, 2]), Counter(), {}, 0
     champions = [c.item.program for folder in runs for c in _archive(folder, domain).champions.values()]
     for _ in range(_TRIES*config.parts if champions else 0):
