@@ -4,26 +4,28 @@
     elm pretrain --iterations 0 --bf16 --misspelled 600 --out runs/misspelled
     elm pretrain --iterations 0 --bf16 --misspelled 2400 --out runs/misspelled-more
     elm pretrain --iterations 0 --bf16 --format rewrite --out runs/rewrite
-    python benchmarks/bugs.py runs/bugs runs/human/adapter runs/misspelled/adapter \\
-        runs/misspelled-more/adapter runs/rewrite/adapter
+    elm pretrain --iterations 0 --bf16 --commits 2500 --git CLONE ... --out runs/commits
+    python benchmarks/bugs.py runs/bugs human=runs/human/adapter misspelled=runs/misspelled/adapter \\
+        more-misspelled=runs/misspelled-more/adapter rewrite=runs/rewrite/adapter \\
+        commits=runs/commits/adapter untrained=smollm2-135m-instruct prompt=smollm2-135m-instruct \\
+        accepted=smollm2-135m-edits
 
 4-Parity with one to five bugs and Quadratic with one and two. As mutators with the message `Fixed bugs.`
-are asked: the model that was trained on human edits, and two that were trained on misspelled names, too,
-1,000 times a point; and 250 times the untrained one, the one that comes with the package, and one that
-was trained on human edits and writes functions anew; the untrained one by the paper's prompt, too.
-Random mutation of the nodes of the expression tree tries 100,000 times, at several rates.
-Goes on where it was stopped. Takes about an hour on two cores, and the trainings longer.
+models are asked by name, 1,000 times a point, or 250 times: the untrained one, the one that comes with the
+package (`accepted`), and one that was trained on human edits and writes functions anew (`rewrite`); the
+untrained one by the paper's prompt, too. Random mutation of the nodes of the expression tree tries 100,000
+times, at several rates. What is not named stays as it is in the file; what the folder has is not measured
+again. A model takes five to ten minutes on two cores, and its training about an hour.
 """
 import itertools, json, re, sys
 from collections import Counter
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 import torch
 
 from elm_nb.launch import launch, distributed_map
-from elm_nb.language.model import EDITS, SMOLLM2, load_model
+from elm_nb.language.model import load_model
 from elm_nb.language.mutator import DiffMutator
 from elm_nb.search.run import write_whole
 from elm_nb.search.sandbox import Sandbox
@@ -31,6 +33,7 @@ from elm_nb.search.sandbox import Sandbox
 OUT = Path(__file__).parent.parent/'elm_nb/data/bugs.json'
 SAMPLING = 1., 0.95 # temperature and top-p, however a model is asked
 MESSAGE, TRIALS, RATES = 'Fixed bugs.', 100_000, (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+FEW = 'untrained', 'prompt', 'accepted', 'rewrite' # are asked 250 times
 
 PARITY = '''def parity(b1, b2, b3, b4):
     """Return the parity of four bits: 0 if an even number of them is set, 1 if it is odd."""
@@ -116,7 +119,7 @@ def by_prompt(model, program, n, seed):
 def measure(workers, name, model_name, format, samples, file):
     "Ask a model at every point; without a format by prompt"
     model, sandbox = load_model(model_name, workers.device, torch.bfloat16), Sandbox()
-    size, result, begin = 50, [], perf_counter()
+    size, result = 50, []
     mutator = DiffMutator(model, {MESSAGE: 1.}, (), *SAMPLING, format=format) if format else None
     def batch(task):
         program, start = task
@@ -133,34 +136,46 @@ def measure(workers, name, model_name, format, samples, file):
             'unchanged': count[program], 'often wrong': wrong[:3]})
         if workers.is_first: print(name, *list(result[-1].values())[:5], flush=True)
     sandbox.close()
-    found = {'model': model_name, 'seconds': perf_counter() - begin, 'rows': result}
+    found = {'model': model_name, 'rows': result}
     if workers.is_first: write_whole(file, json.dumps(found))
     workers.wait_for_everyone()
 
 
-if __name__ == '__main__':
-    out = Path(sys.argv[1])
-    out.mkdir(parents=True, exist_ok=True)
-    human, misspelled, more, rewrite = sys.argv[2:]
-    models = {'human': (human, 'infill', 1000), 'misspelled': (misspelled, 'infill', 1000),
-        'more misspelled': (more, 'infill', 1000), 'untrained': (SMOLLM2, 'infill', 250),
-        'accepted': (EDITS, 'infill', 250), 'prompt': (SMOLLM2, None, 250),
-        'rewrite': (rewrite, 'rewrite', 250)}
-    if not (out/'genetic.json').exists():
-        begin = perf_counter()
-        rows = []
-        for (problem,bugs),(i,rate) in itertools.product(POINTS, enumerate(RATES)):
-            right = genetic(problem, bugs, rate, np.random.default_rng([bugs, i]))
-            rows.append({'problem': problem, 'bugs': bugs, 'rate': rate, 'right': right, 'samples': TRIALS})
-        made = {'model': '', 'seconds': perf_counter() - begin, 'rows': rows}
-        write_whole(out/'genetic.json', json.dumps(made))
-    for name,(model,format,samples) in models.items():
-        if not (file := out/f'{name}.json').exists(): launch(measure, (name, model, format, samples, file), 2)
-        if json.loads(file.read_text())['model'] != model:
-            raise SystemExit(f'{file} was made with another model; choose another folder')
-    found = {name: json.loads((out/f'{name}.json').read_text()) for name in ('genetic', *models)}
-    made = {'command': f'python benchmarks/bugs.py {" ".join(sys.argv[1:])}',
-        'seconds': sum(f['seconds'] for f in found.values()), 'sampling': SAMPLING}
+def random_mutation():
+    "The genetic operator at every point and rate"
+    rows = []
+    for (problem,bugs),(i,rate) in itertools.product(POINTS, enumerate(RATES)):
+        right = genetic(problem, bugs, rate, np.random.default_rng([bugs, i]))
+        rows.append({'problem': problem, 'bugs': bugs, 'rate': rate, 'right': right, 'samples': TRIALS})
+    return rows
+
+
+def rows_of(name, model, folder):
+    "A model at every point, unless the folder has it already"
+    file, samples = folder/f'{name}.json', 250 if name in FEW else 1000
+    format = {'prompt': None, 'rewrite': 'rewrite'}.get(name, 'infill')
+    if not file.exists(): launch(measure, (name, model, format, samples, file), 2)
+    found = json.loads(file.read_text())
+    if found['model'] == model: return found['rows']
+    raise SystemExit(f'{file} was made with another model; choose another folder')
+
+
+def made_so_far():
+    "What the file has"
+    made = json.loads(OUT.read_text()) if OUT.exists() else {'results': {}, 'commands': {}}
     programs = [[*point, program] for point,program in POINTS.items()]
-    results = {name: f['rows'] for name,f in found.items()}
-    OUT.write_text(json.dumps({**made, 'programs': programs, 'results': results}, indent=1) + '\n')
+    if made.setdefault('programs', programs) != programs: raise SystemExit(f'{OUT} is of other programs')
+    return made | {'sampling': SAMPLING}
+
+
+if __name__ == '__main__':
+    folder, *asked = sys.argv[1:]
+    wrong = [argument for argument in asked if '=' not in argument]
+    if wrong: raise SystemExit(f'models are given as name=model; got {", ".join(wrong)}')
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    made = made_so_far()
+    if 'genetic' not in made['results']: made['results']['genetic'] = random_mutation()
+    for name,_,model in (argument.partition('=') for argument in asked):
+        made['results'][name] = rows_of(name, model, Path(folder))
+        made['commands'][name] = f'python benchmarks/bugs.py {folder} {name}={model}'
+    write_whole(OUT, json.dumps(made, indent=1) + '\n')

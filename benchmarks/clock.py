@@ -13,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from wall import course, done, keep, mixed, SEEDS, TUNED
+from wall import course, done, keep, SEEDS
 
 from elm_nb.language.model import load_model
 from elm_nb.language.mutator import DiffMutator
 from elm_nb.language.wishes import Wishes
 from elm_nb.launch import count_evaluators, launch
 from elm_nb.search.evolve import evolve
-from elm_nb.search.genetic import GeneticMutator
+from elm_nb.search.genetic import GeneticMutator, OPERATOR_SETS
+from elm_nb.search.map_elites import CHAMPION
 from elm_nb.search.portfolio import Portfolio
 from elm_nb.search.run import Run
 from elm_nb.sodarace.domain import Sodarace
@@ -32,7 +33,7 @@ ENDLESS, START = 10**7, 60 # iterations; seconds that a process may take to begi
 
 
 def mutator(kind, adapter, domain):
-    genetic = GeneticMutator(mixed(**TUNED))
+    genetic = GeneticMutator(OPERATOR_SETS['all'])
     if kind == 'genetic': return genetic
     diff = DiffMutator(load_model(adapter, dtype=torch.bfloat16), Wishes(domain))
     return diff if kind == KINDS[1] else Portfolio(domain, {'diff': diff, 'genetic': genetic}, SECONDS)
@@ -62,14 +63,29 @@ def timed(folder, seconds, *asked):
     else: raise SystemExit(f'the run in {folder} failed')
 
 
+def lineage(log, last):
+    "From the seed program to the heaviest of all that held a niche, of these to the one that goes farthest"
+    entries = {e.id: e for e in log.entries(f'verdict in {CHAMPION} and id < ?', [last])}
+    entry, steps = max(entries.values(), key=lambda e: (e.behavior[2], e.fitness)), []
+    while entry:
+        steps.append({'message': entry.message, 'program': entry.program, 'fitness': entry.fitness,
+            'behavior': entry.behavior, 'evaluations': entry.id})
+        entry = entries.get(entry.parent)
+    return steps[::-1]
+
+
 def row(folder, seconds):
     "What a run found in its time"
     last = until(folder, seconds)
     with Run(folder) as log:
-        found = course(log, last)
+        history = log.history()
+        spent = dict(zip([h[0] for h in history], np.cumsum([h[-1] for h in history])))
+        found = [r | {'seconds': float(spent[r['evaluations']])} for r in course(log, last)]
         entries = log.entries("verdict = 'new' and id < ?", [found[-1]['evaluations']])
         opened = [e.message in Sodarace.wishes for e in entries]
-    return {'course': found, 'opened': len(opened), 'opened by the language model': sum(opened)}
+        steps = lineage(log, found[-1]['evaluations'])
+    return {'course': found, 'lineage': steps, 'opened': len(opened),
+        'opened by the language model': sum(opened)}
 
 
 if __name__ == '__main__':

@@ -115,11 +115,13 @@ def paper(found):
     runs, each = len(scale.seed_programs)*scale.runs, scale.parents*scale.children
     children = max(found['mutation']['children a second'].values())
     evaluations = found['genetic']['evaluations a second']
+    iterations = runs*scale.rounds*scale.evolve
+    learned_edits = runs*(scale.rounds - 1)*scale.finetune.edits*scale.finetune.epochs
     learned = scale.repeats*scale.reinforce.iterations*scale.reinforce.samples
     return {
-        'genetic evolution': runs*scale.warmup*each/evaluations/3600,
-        'evolution by the language model': runs*scale.evolve*each/min(children, evaluations)/3600,
-        'fine-tuning': scale.finetune.edits*scale.finetune.epochs/found['learning']['edits a second']/3600,
+        'genetic evolution': runs*scale.genetic*each/evaluations/3600,
+        'evolution by the language model': iterations*each/min(children, evaluations)/3600,
+        'fine-tuning': learned_edits/found['learning']['edits a second']/3600,
         f'stage 2, {LEARNED:,} programs':
             LEARNED*scale.generator.epochs/found['generator']['programs a second']/3600,
         'stage 3': learned/found['invention']['programs a second']/3600}

@@ -40,7 +40,7 @@ def mutators(human):
     "What the configurations of the mutators that are there from the beginning differ in, by name"
     return {
         'genetic': dict(mutator='genetic'),
-        'genetic, numbers only': dict(mutator='genetic', numbers_only=True),
+        'genetic, numbers only': dict(mutator='genetic', operators='numbers'),
         'human edits': dict(model=human, bf16=True),
         ACCEPTED: dict(model=EDITS, bf16=True)}
 

@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 
 from elm_nb.launch import count_evaluators, launch
 from elm_nb.search.evolve import evolve
-from elm_nb.search.genetic import OPERATORS, cross_over, GeneticMutator, grow_expression
-from elm_nb.search.genetic import perturb_constant, replace_expression
+from elm_nb.search.genetic import cross_over, GeneticMutator, grow_expression, OPERATOR_SETS
+from elm_nb.search.genetic import OPERATORS, replace_expression
 from elm_nb.search.map_elites import CHAMPION, GridArchive
 from elm_nb.search.run import Run, whole_file
 from elm_nb.sodarace.domain import SEEDS, Sodarace
@@ -34,7 +34,7 @@ OUT = Path(__file__).parent.parent/'elm_nb/data/wall.parquet'
 MILLION, LONG, SHORT, PER_ITERATION = 1_024_000, 100_000, 20_000, 32
 SUBTREE = replace_expression, grow_expression
 SHARES = 0.1, 0.25, 0.5                    # tried for what is added to the operators
-TUNED = {'subtree': 0.1, 'crossover': 0.1} # the best of them
+TUNED = {'subtree': 0.1, 'crossover': 0.1} # the best of them, also in `OPERATOR_SETS['all']`
 
 
 def mixed(subtree=0., crossover=0.):
@@ -43,18 +43,21 @@ def mixed(subtree=0., crossover=0.):
     return usual + SUBTREE*round(100*subtree) + (cross_over,)*round(200*crossover)
 
 
+assert mixed(**TUNED) == OPERATOR_SETS['all']
+
+
 def variant(name):
     "Operators of a variant, and does it drift?"
     if ' ' in name: # a share that is tried
         kind, share = name.split()
         return mixed(**{kind: float(share)}), False
     return {
-        'numbers': ((perturb_constant,), False),
+        'numbers': (OPERATOR_SETS['numbers'], False),
         'genetic': (OPERATORS, False),
         'subtree': (mixed(subtree=TUNED['subtree']), False),
         'crossover': (mixed(crossover=TUNED['crossover']), False),
         'drift': (OPERATORS, True),
-        'all': (mixed(**TUNED), True)}[name]
+        'all': (OPERATOR_SETS['all'], True)}[name]
 
 
 VARIANTS = 'numbers', 'genetic', 'subtree', 'crossover', 'drift', 'all'
@@ -120,6 +123,8 @@ def done(out=OUT): return pq.read_table(out).to_pylist() if out.exists() else []
 
 
 def keep(rows, out=OUT):
+    names = dict.fromkeys(name for row in rows for name in row)
+    rows = [{name: row.get(name) for name in names} for row in rows]
     with whole_file(out) as file:
         pq.write_table(pa.Table.from_pylist(rows), file, compression='zstd', compression_level=19)
 

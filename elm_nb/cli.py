@@ -89,7 +89,7 @@ def elm_evolve(
     wishes:bool=False,           # Of a language model: asked for what is empty, see the page Wishes
     bf16:bool=False,             # Of a language model: compute in bf16 on a CPU; some are much faster at it
     rounds:int=1,                # Of a language model: between two, the model learns what was accepted so far
-    numbers_only:bool=False,     # Of genetic programming: change numbers and nothing else
+    operators:str='usual',       # Of genetic programming: numbers, usual, all or crossover
     processes:int=0,             # Processes that propose; 0 for one on each GPU or core with something to do
     evaluators:int=None          # Processes of each of those that evaluate; by default its share of the cores
 ):
@@ -156,9 +156,12 @@ def elm_pretrain(
     bugs:int=PretrainConfig.bugs,             # Functions with a bug, to be mended
     misspelled:int=PretrainConfig.misspelled, # Functions with misspelled names, to be mended
     parameters:int=PretrainConfig.parameters, # Functions with another number
+    domain_edits:int=PretrainConfig.domain_edits, # What genetic runs accepted, at most
     parts:int=PretrainConfig.parts,           # Parts of what genetic runs found, to be written back
+    wish:str='',             # That half of those edits and parts fulfil, with --hindsight
     format:str='infill',     # Of edits: infill, unified, replace or rewrite; an adapter keeps to its own
     iterations:int=PretrainConfig.iterations, # Of the genetic run from each seed program; 0 for none
+    runs:int=PretrainConfig.runs,             # From each seed program
     epochs:float=PretrainConfig.train.epochs, # How often to see each edit
     lr:float=PretrainConfig.train.lr,         # Highest learning rate
     hindsight:bool=False,    # Messages say what accepted edits did, see the page Wishes
@@ -172,7 +175,8 @@ def elm_pretrain(
     train = replace(PretrainConfig.train, model=model, format=format, epochs=epochs, lr=lr, patience=patience,
         hindsight=hindsight, bf16=bf16, seed=seed)
     config = PretrainConfig(domain, function, human, git=git, commits=commits, bugs=bugs,
-        misspelled=misspelled, parameters=parameters, parts=parts, iterations=iterations, train=train)
+        misspelled=misspelled, parameters=parameters, domain_edits=domain_edits, parts=parts,
+        wish=wish, iterations=iterations, runs=runs, train=train)
     with _guarded(out): pretrain(config, out, processes, evaluators)
 
 # %% ../nbs/07_cli.ipynb #6190dec4

@@ -23,8 +23,9 @@ from .invention.dataset import distill, read_dataset, write_dataset
 from .invention.generator import compare_with_data, evaluate_all, GeneratorConfig, LADDER
 from .invention.generator import load_generator, subsample, train_generator
 from .invention.reinforce import reinforce, ReinforceConfig
-from .language.finetune import finetune, FinetuneConfig
-from .language.model import SMOLLM2, find_model
+from .language.finetune import FinetuneConfig
+from .language.model import adapter_notes, find_model, SMOLLM2
+from .language.mutator import check_wishes
 from .language.training import check_numbers
 from .launch import count_evaluators, count_processes, is_first_process, launch, Workers
 from .search.evolve import micro_batches
@@ -32,7 +33,7 @@ from .search.run import differences, read_config, RunError, write_whole
 from .sodarace.domain import SEEDS, Sodarace
 from .sodarace.simulator import BACKEND
 from .sodarace.terrain import TERRAINS
-from .stage1 import EvolveConfig, is_pipeline, make_mutator, PIPELINE_MODEL, run_evolution
+from .stage1 import EvolveConfig, is_pipeline, RoundsConfig, run_evolution, run_rounds
 
 # %% ../nbs/05_pipeline.ipynb #e07c86dc
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class PipelineConfig:
     starts:int=3          # Fitness is the median over so many slightly different starts
     seed_programs:tuple[str,...]=('square', 'cppn_fixed')
     runs:int=1            # Of each seed program
-    warmup:int=60         # Iterations with the genetic mutator, of `parents` x `children` evaluations each
-    evolve:int=6          # And with the language model
+    genetic:int=60        # Iterations with the genetic mutator, of `parents` x `children` evaluations each
+    evolve:int=4          # With the language model, in each round
+    rounds:int=2          # Between which it learns what it got accepted
     parents:int=2         # Niches chosen in each iteration
     children:int=16       # Edits of each parent; the language model is the faster, the more there are
     together:int=8        # It writes up to so many at once, of several parents
@@ -69,8 +71,8 @@ def _check_names(given, known, what):
         raise RunError(f'{what} must be some of {", ".join(known)}, each once; got {said}')
 
 def _check(config):
-    counted = ('runs', 'warmup', 'evolve', 'parents', 'children', 'together', 'samples', 'repeats',
-        'crosswise')
+    counted = ('runs', 'genetic', 'evolve', 'rounds', 'parents', 'children', 'together', 'samples',
+        'repeats', 'crosswise')
     check_numbers(config, {**dict.fromkeys(counted, 1), 'seed': 0}, ('threshold',))
     if config.threshold > 1:
         raise RunError(f'threshold is {config.threshold}; it must be at most 1, for example 0.5')
@@ -88,14 +90,14 @@ _tiny = PipelineConfig(
 
 # %% ../nbs/05_pipeline.ipynb #e73d7237
 _small = PipelineConfig(
-    seed_programs=('square', 'cppn_fixed', 'cppn_mutable'), warmup=150, evolve=32,
+    seed_programs=('square', 'cppn_fixed', 'cppn_mutable'), genetic=150, evolve=16,
     finetune=FinetuneConfig(edits=300),
     generator=GeneratorConfig('3M', epochs=16., batch=32, lr=2e-3), samples=1024,
     reinforce=ReinforceConfig(iterations=60, samples=128, lr=2e-4, value_lr=5e-4), crosswise=128)
 
 # %% ../nbs/05_pipeline.ipynb #1df18489
 _paper = PipelineConfig(
-    seed_programs=('square', 'cppn_fixed', 'cppn_mutable'), runs=3, warmup=2000, evolve=2000,
+    seed_programs=('square', 'cppn_fixed', 'cppn_mutable'), runs=3, genetic=2000, evolve=1000,
     parents=16, children=32, together=64,
     finetune=FinetuneConfig(edits=20000, batch=16),
     generator=GeneratorConfig(SMOLLM2, rank=0, epochs=3., batch=64, lr=2e-4), samples=1024,
@@ -145,35 +147,32 @@ def _runs(config, folder, mutator):
     return found
 
 # %% ../nbs/05_pipeline.ipynb #b1a47d50
-def _asked(config, **more):
+def _asked(config, kind, **more):
     "What all runs of stage 1 have in common, and more"
     options = {'backend': config.backend, 'starts': config.starts}
-    return EvolveConfig(options=options, parents=config.parents, children=config.children, **more)
+    return kind(options=options, parents=config.parents, children=config.children, **more)
 
-def _warm_up(workers, config, folder):
+def _with_genetic(workers, config, folder):
     "Evolve with the genetic mutator"
     for name,seed,out in _runs(config, folder, 'genetic'):
-        asked = _asked(config, iterations=config.warmup, mutator='genetic', seed_program=name, seed=seed)
+        asked = _asked(config, EvolveConfig, iterations=config.genetic, mutator='genetic', seed_program=name,
+            seed=seed)
         run_evolution(workers, asked, out)
 
-def _learn(workers, config, folder):
-    "Fine-tune the language model on the edits that were accepted"
-    learned = (folder/PIPELINE_MODEL).parent
-    if not _missing(learned/'adapter', workers): return
-    runs = [out for _,_,out in _runs(config, folder, 'genetic')]
-    finetune(runs, Sodarace(), replace(config.finetune, seed=config.seed), learned, workers)
-
 # %% ../nbs/05_pipeline.ipynb #33d8f5fb
-def stage1(workers:Workers, config:PipelineConfig, folder:Path):
-    "Evolve with the genetic mutator, then with a language model that was fine-tuned on what that found"
-    _warm_up(workers, config, folder)
-    _learn(workers, config, folder)
-    adapted = _asked(config, iterations=config.evolve, together=config.together,
-        format=config.finetune.format, model=PIPELINE_MODEL)
-    there = replace(adapted, model=str(folder/PIPELINE_MODEL))
-    mutator = make_mutator(there, world(config), workers.device)
+def _with_model(workers, config, folder):
+    "Evolve with the language model, which learns between rounds"
+    learn = replace(config.finetune, seed=config.seed)
+    same = {name: getattr(learn, name) for name in ('model', 'format', 'bf16')}
     for name,seed,out in _runs(config, folder, 'diff'):
-        run_evolution(workers, replace(adapted, seed_program=name, seed=seed), out, mutator)
+        asked = _asked(config, RoundsConfig, iterations=config.evolve, rounds=config.rounds, finetune=learn,
+            together=config.together, seed_program=name, seed=seed, wishes=learn.hindsight, **same)
+        run_rounds(workers, asked, out)
+
+def stage1(workers:Workers, config:PipelineConfig, folder:Path):
+    "Evolve with the genetic mutator, and with a language model that learns from its own accepted edits"
+    _with_genetic(workers, config, folder)
+    _with_model(workers, config, folder)
 
 # %% ../nbs/05_pipeline.ipynb #0c7ee15d
 def _distilled(workers, config, folder):
@@ -279,5 +278,7 @@ def pipeline(
     evaluators = count_evaluators(evaluators, processes)
     for model in (config.finetune.model, config.generator.model):
         if model not in LADDER: find_model(model)
+    learn = config.finetune
+    if learn.hindsight: check_wishes(adapter_notes(learn.model), learn.model)
     if is_first_process(): _begin(config, folder)
     launch(run_pipeline, (config, str(folder)), processes, evaluators)

@@ -176,7 +176,7 @@ class _Evolved(NamedTuple):
     history:list[tuple] # As in `Run.history`
 
 def _read_run(out, domain, mutator, name, seed):
-    who = 'warm-up, genetic' if mutator == 'genetic' else 'language model'
+    who = 'genetic' if mutator == 'genetic' else 'language model'
     with Run(out) as run:
         return _Evolved(f'{who}, {name}, seed {seed}', _Read(run, domain.axes), run.history())
 
@@ -197,13 +197,16 @@ def _champion(domain, evolved):
     return _card(domain, f'{evolved.label}: {best.fitness:.1f}', best.item.program)
 
 # %% ../nbs/06_report.ipynb #b41f0f59
+def _held_out(log):
+    "Steps of a training, and the loss on held out texts after each"
+    return tuple(zip(*[(step, held_out) for step,_,_,held_out,*_ in log if held_out is not None]))
+
 def _losses(
     log:Sequence # Of each step its number, another, its loss, and that on held out texts or None
 )->plt.Figure:
     "The course of a training"
-    checks = [(step, held_out) for step,_,_,held_out,*_ in log if held_out is not None]
     learned = [row[0] for row in log], [row[2] for row in log]
-    lines = {'texts of the step': learned, 'held out': tuple(zip(*checks))}
+    lines = {'texts of the step': learned, 'held out': _held_out(log)}
     return plot_lines(lines, 'steps', 'nats per token')
 
 # %% ../nbs/06_report.ipynb #c66216c0
@@ -218,13 +221,32 @@ def _links(config, folder):
     return f'<p>The runs with the language model in full: {", ".join(found)}.</p>'
 
 # %% ../nbs/06_report.ipynb #73093ad2
-def _told_of_stage1(warmup, evolved, counts):
-    "Stage 1 in two sentences"
-    before, after = (sum(len(e.log.steps)-1 for e in found) for found in (warmup, evolved))
-    return (f'The genetic mutator warmed up with {before} evaluations. '
-        f'On {counts["used"]} of the {counts["found"]} edits that were accepted there, '
-        f'the language model was fine-tuned; then it made {after} evaluations itself, '
+def _learned_in(folder)->dict:
+    "What a run in rounds noted of each training, by round"
+    files = Path(folder).glob('adapters/round-*/finetune.json')
+    found = {int(file.parent.name.removeprefix('round-')): json.loads(file.read_text()) for file in files}
+    return dict(sorted(found.items()))
+
+def _told_of_stage1(config, genetic, evolved, learned):
+    "Stage 1 in two sentences, with the last training of each run that learned"
+    before, after = (sum(len(e.log.steps)-1 for e in found) for found in (genetic, evolved))
+    said = (f'The genetic mutator made {before} evaluations, the language model {after}, '
         'from the same seed programs.')
+    if config.rounds == 1: return said
+    if not learned: return f'{said} Too few of its edits were accepted for it to learn from them.'
+    used, found = (sum(l['counts'][name] for l in learned) for name in ('used', 'found'))
+    return (f'{said} Between its rounds the model was fine-tuned on {used} of the {found} edits '
+        'that it had got accepted itself.')
+
+# %% ../nbs/06_report.ipynb #73093ad3
+def _fine_tuning(trainings):
+    "The course of all trainings, if there are any, by run and round"
+    lines = {f'{run}, round {k}': _held_out(learned['log'])
+        for run,rounds in trainings.items() for k,learned in rounds.items()}
+    if not lines: return []
+    figure = plot_lines(lines, 'steps', 'nats per token, held out')
+    return [('subheading', 'The fine-tuning'),
+        ('html', figure_html(figure, 'Loss of the fine-tuning against steps'))]
 
 # %% ../nbs/06_report.ipynb #31d380d2
 def stage1_report(
@@ -233,19 +255,19 @@ def stage1_report(
 )->list[tuple]: # See `page`
     "The chapter on stage 1; the pages of the language model's runs are written beside their logs"
     domain = Sodarace()
-    warmup, evolved = (_read_runs(config, folder, domain, mutator) for mutator in ('genetic', 'diff'))
+    genetic, evolved = (_read_runs(config, folder, domain, mutator) for mutator in ('genetic', 'diff'))
     for _,_,out in _runs(config, folder, 'diff'): _write_run_page(out, domain)
-    learned = json.loads((folder/'stage1'/'finetune'/'finetune.json').read_text())
-    every = warmup + evolved
+    every = genetic + evolved
+    trainings = {f'{name}, seed {seed}': _learned_in(out) for name,seed,out in _runs(config, folder, 'diff')}
+    last = [rounds[max(rounds)] for rounds in trainings.values() if rounds]
     series = curves({e.label: tuple(zip(*e.history))[:4] for e in every})
     alt = 'Niches, QD score and maximum fitness against evaluations, for each run'
     return [('heading', 'Stage 1: evolution'),
-        ('text', _told_of_stage1(warmup, evolved, learned['counts'])),
+        ('text', _told_of_stage1(config, genetic, evolved, last)),
         ('html', table_html(_RUN_COLUMNS, [_run_row(e) for e in every])),
         ('html', figure_html(series, alt)),
         ('html', _links(config, folder)),
-        ('subheading', 'The fine-tuning'),
-        ('html', figure_html(_losses(learned['log']), 'Loss of the fine-tuning against steps')),
+        *_fine_tuning(trainings),
         ('subheading', 'The champion of each run'), ('cards', [_champion(domain, e) for e in every])]
 
 # %% ../nbs/06_report.ipynb #8a8a5976
@@ -270,7 +292,7 @@ def _told_of_stage2(config, dataset, steps):
     genetic = dataset.train['mutator'].to_pylist().count('genetic')
     return (f'The data: {counts["train"]} programs that reach {config.threshold:.0%} of the best in their '
         f'niche, and {counts["held_out"]} held out. '
-        f'{genetic} of the {counts["train"]} come from the genetic warm-up. '
+        f'{genetic} of the {counts["train"]} come from genetic programming. '
         f'The model: {config.generator.model}, {steps} steps of {config.generator.batch} programs.')
 
 # %% ../nbs/06_report.ipynb #1c4f5823

@@ -136,7 +136,7 @@ def changes(n, programs=4):
 def test_every_edit_is_accounted_for(tiny):
     there = load_model(tiny)
     far = Change('a\nb\nc\nd\ne\nf\ng', 'x\nb\nc\nd\ne\nf\ny', 'Far apart')
-    long = Change('def f(x):\n    return x', 'def f(x):\n    return ' + 'x + '*40 + 'x', 'Long')
+    long = Change('def f(x):\n    return x', 'def f(x):\n    return ' + 'x + '*120 + 'x', 'Long')
     found = lessons([*changes(20), *changes(20), far, long], there, Sodarace.messages, edits=12, longest=300)
     counts = found.counts
     assert list(counts) == ['found', 'no such form', 'too long', 'not needed', 'held out', 'used']
@@ -194,16 +194,29 @@ def test_an_adapter_is_trained_further(tiny, tmp_path):
     bases = [json.loads((tmp_path/name/'adapter/base.json').read_text()) for name in ('one', 'two')]
     assert bases[0] == bases[1]
     assert load_model(str(tmp_path/'two/adapter')).notes == {'format': 'infill'}
+    said, before = ((tmp_path/name/'adapter/README.md').read_text() for name in ('two', 'one'))
+    assert said.count('## Training') == 2 and before.count('## Training') == 0
+    first = said.split('## Training 1')[1].split('## Training 2')[0]
+    assert first.strip() == before.split('elm_nb.')[1].strip()
+    card = tmp_path/'one/adapter/card.json'
+    card.write_text('{')
+    with pytest.raises(TrainingError, match='card.json is damaged'): pretrain(further, tmp_path/'four', 1)
+    card.unlink()
+    pretrain(further, tmp_path/'four', 1)
+    assert 'no card of it' in (tmp_path/'four/adapter/README.md').read_text().split('## Training 2')[0]
     again = FinetuneConfig(str(tmp_path/'one/adapter'), rank=4)
     with pytest.raises(TrainingError, match='rank is 4, but the adapter .* has rank 16'):
         train_mutator(changes(20), Sodarace.messages, again, tmp_path/'three')
 
 
-def test_wrong_requests(tmp_path):
+def test_wrong_requests(tmp_path, tiny):
     with pytest.raises(TrainingError, match='bugs is -1'): PretrainConfig(bugs=-1)
     for idle in (dict(iterations=0, domain_edits=5), dict(human=0, per_package=5),
-            dict(train=FinetuneConfig(improved=0.5))):
+            dict(train=FinetuneConfig(improved=0.5)), dict(wish='Added joints.')):
         with pytest.raises(TrainingError, match='would have no effect'): PretrainConfig(**idle)
     with pytest.raises(ModelError, match='unknown edit format'): FinetuneConfig(format='poem')
+    hindsight = FinetuneConfig(tiny, hindsight=True)
+    with pytest.raises(TrainingError, match="sodarace has no wish 'Fly.'; it has 'Added joints.'"):
+        pretrain(PretrainConfig(wish='Fly.', train=hindsight), tmp_path/'fly', 1)
     config = PretrainConfig(train=FinetuneConfig(str(tmp_path)))
     with pytest.raises(ModelError, match='has no readable config'): pretrain(config, tmp_path, 1)

@@ -46,16 +46,18 @@ def kill_and_resume(config, tmp_path, kills, processes=1):
     startup = timed(finish, replace(config, iterations=1), tmp_path/'short', processes)
     seconds = timed(finish, config, tmp_path/'whole-again', processes)
     rng, killed, seen = np.random.default_rng(), 0, []
+    moments = np.array([startup/2, startup + 6*seconds/kills])
     while killed < kills:
         process = begin(config, tmp_path/'killed', processes)
-        process.join(rng.uniform(startup/2, startup + 6*seconds/kills))
+        process.join(rng.uniform(*moments))
         if process.exitcode is None:
             os.kill(process.pid, signal.SIGKILL)
             killed += 1
         process.join()
         assert process.exitcode in (0, -signal.SIGKILL)
         if (tmp_path/'killed/run.sqlite').exists() and process.exitcode: seen.append(count(tmp_path/'killed'))
-        if process.exitcode == 0: # it ended before its 20 kills: begin another
+        if process.exitcode == 0: # it ended before its kills: begin another, killed sooner
+            moments *= 0.9
             assert rows(tmp_path/'killed') == rows(tmp_path/'whole')
             (tmp_path/'killed').rename(tmp_path/f'ended{len(list(tmp_path.glob("ended*")))}')
     finish(config, tmp_path/'killed', processes)

@@ -10,18 +10,22 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pyarrow.parquet as pq
 import pytest
 from test_cli import check, elm
 
+import elm_nb.pipeline as pipeline_module
+import elm_nb.stage1 as stage1_module
 from elm_nb.invention.generator import GeneratorConfig
 from elm_nb.invention.reinforce import ReinforceConfig
 from elm_nb.language.finetune import FinetuneConfig
-from elm_nb.language.model import save_tiny_model
+from elm_nb.language.model import ModelError, save_tiny_model
 from elm_nb.language.training import TrainingError
-from elm_nb.pipeline import PipelineConfig, pipeline
+from elm_nb.pipeline import PipelineConfig, pipeline, run_pipeline
 from elm_nb.report import pipeline_report
+from elm_nb.search.genetic import GeneticMutator
 from elm_nb.search.run import Run, RunError
 
 STEPS = ['stage1/genetic-square-0', 'stage1/diff-square-0']
@@ -29,7 +33,7 @@ STEPS = ['stage1/genetic-square-0', 'stage1/diff-square-0']
 
 def config(folder):
     "Everything as small as it gets; two micro-batches in each step, so that two processes give the same bits"
-    return PipelineConfig(seed_programs=('square',), warmup=8, evolve=2, parents=2, children=6,
+    return PipelineConfig(seed_programs=('square',), genetic=8, evolve=2, parents=2, children=6,
         finetune=FinetuneConfig(save_tiny_model(folder/'tiny'), edits=16, longest=2000),
         generator=GeneratorConfig('0.1M', epochs=4., batch=8, micro_batch=4), samples=16,
         terrains=('left_wall', 'bumpy'), repeats=1, crosswise=4,
@@ -43,10 +47,24 @@ def results(folder):
         with Run(folder/step) as run: rows[step] = list(run.entries())
     tables = sorted((folder/'stage3'/'seed-0'/'episodes').glob('*.parquet'))
     episodes = [pq.read_table(f).to_pylist() for f in tables]
-    files = ('stage1/finetune/finetune.json', 'stage2/model/generator.json', 'stage2/score.json',
+    files = (f'{STEPS[1]}/adapters/round-2/finetune.json', 'stage2/model/generator.json', 'stage2/score.json',
         'stage3/seed-0/result.json')
     data = (folder/'stage2'/'data'/'data'/'train-00000-of-00001.parquet').read_bytes()
     return rows, episodes, {f: json.loads((folder/f).read_text()) for f in files}, data
+
+
+def genetic_mutator(*_): return GeneticMutator()
+
+
+def genetically(workers, config, folder):
+    "The genetic mutator stands in for a language model, of which only a real one has anything accepted"
+    with patch.object(stage1_module, 'make_mutator', genetic_mutator): run_pipeline(workers, config, folder)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def stand_in():
+    with patch.object(stage1_module, 'make_mutator', genetic_mutator), \
+        patch.object(pipeline_module, 'run_pipeline', genetically): yield
 
 
 @pytest.fixture(scope='module')
@@ -58,11 +76,11 @@ def finished(tmp_path_factory):
 
 def test_everything_is_there(finished):
     rows, episodes, files, _ = results(finished/'one')
-    assert [len(r) for r in rows.values()] == [1 + 8*12, 1 + 2*12] and [len(e) for e in episodes] == [16]*3
+    assert [len(r) for r in rows.values()] == [1 + 8*12, 1 + 4*12] and [len(e) for e in episodes] == [16]*3
     assert elm('show', finished/'one') is None
     page = (finished/'one'/'index.html').read_text()
     assert pipeline_report(finished/'one').count('<h2>') == 4
-    assert page.count('<h2>') == 4 and page.count('<img') >= 5
+    assert page.count('<h2>') == 4 and page.count('<img') >= 5 and 'fine-tuned on' in page
     assert 'http://' not in page.replace('http://www.w3.org/2000/svg', '')
     assert (finished/'one'/STEPS[1]/'index.html').exists() and f'{STEPS[1]}/index.html' in page
     named = files['stage2/model/generator.json']['model'], str(finished/'tiny')
@@ -98,8 +116,9 @@ def test_kills(finished):
         except RunError: return False
     moments = [
         (rows, STEPS[0], 4),
-        (is_there, 'stage1/finetune/checkpoint.pt'),
         (rows, STEPS[1], 2),
+        (is_there, f'{STEPS[1]}/adapters/round-2/checkpoint.pt'),
+        (rows, STEPS[1], 4),
         (is_there, 'stage2/model/checkpoint.pt'),
         (is_there, 'stage3/seed-0/episodes/*.parquet', 2)]
     for reached,*what in moments:
@@ -152,8 +171,9 @@ def test_a_run_inside_is_as_long_as_the_pipeline_says(finished, tmp_path):
     stopped_in_its_second_run(finished, folder)
     before = [(folder/step/'config.json').read_text() for step in STEPS]
     for step in STEPS:
-        said = elm('resume', folder/step, '--iterations', 9)
-        check(said, 'is a part of the pipeline', str(folder), 'iterations')
+        more = 'rounds' if 'diff' in step else 'iterations'
+        said = elm('resume', folder/step, f'--{more}', 9)
+        check(said, 'is a part of the pipeline', str(folder), more)
     assert [(folder/step/'config.json').read_text() for step in STEPS] == before
 
 
@@ -170,6 +190,11 @@ def test_bad_input(finished, tmp_path):
     for part, wrong in ((FinetuneConfig, dict(edits=1)), (GeneratorConfig, dict(checks=0)),
             (GeneratorConfig, dict(batch=0)), (ReinforceConfig, dict(scale=0.))):
         with pytest.raises(TrainingError, match=next(iter(wrong))): part(**wrong)
+    adapted = FinetuneConfig(save_tiny_model(tmp_path/'plain'), hindsight=True)
+    unlearned = {'format': 'infill'}
+    with patch.object(pipeline_module, 'adapter_notes', lambda model: unlearned), \
+        pytest.raises(ModelError, match='has not learned wishes'):
+        pipeline(replace(asked, finetune=adapted), tmp_path/'run', 1)
     elm('evolve', '--mutator', 'genetic', '--iterations', '1', '--processes', '1', '--out', tmp_path/'other')
     before = set((tmp_path/'other').iterdir())
     with pytest.raises(RunError, match='something else than a pipeline'):
@@ -190,4 +215,6 @@ def test_too_few_processes(tmp_path, monkeypatch):
     check(said, 'asked for 2 processes, but 1 came up')
 
 
-if __name__ == '__main__': pipeline(config(Path(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3]))
+if __name__ == '__main__':
+    with patch.object(pipeline_module, 'run_pipeline', genetically):
+        pipeline(config(Path(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3]))

@@ -1,5 +1,6 @@
 "Pages of results, from folders as runs and pipelines leave them"
 import json
+import shutil
 from dataclasses import replace
 
 import pyarrow as pa
@@ -28,7 +29,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp('pipeline')
     runs = [folder/f'stage1/{mutator}-square-0' for mutator in ('genetic', 'diff')]
     for seed,out in enumerate(runs): start(EvolveConfig(mutator='genetic', iterations=4, seed=seed), out, 1)
-    write(folder/'stage1/finetune/finetune.json', {'counts': {'used': 3, 'found': 5}, 'log': LOG})
+    write(runs[1]/'adapters/round-2/finetune.json', {'counts': {'used': 3, 'found': 5}, 'log': LOG})
     write_dataset(distill(runs, held_out=0.1), folder/'stage2/data')
     write(folder/'stage2/model/generator.json', {'steps': 2, 'log': LOG})
     stats = {'valid': 0.5, 'novel': 0.25, 'unique': 2, 'niches': 2, 'qd_score': 3., 'best': 2.}
@@ -55,7 +56,8 @@ def test_every_stage_has_its_chapter(folder):
         (cards,) = [content for kind,content in parts if kind == 'cards']
         assert cards
         assert all('<svg' in picture and 'def make_walker' in program for _,picture,program in cards)
-    assert '128 evaluations. On 3 of the 5 edits' in told['stage1_report'][1][1]
+    assert '128 evaluations, the language model 128' in told['stage1_report'][1][1]
+    assert 'fine-tuned on 3 of the 5 edits' in told['stage1_report'][1][1]
     assert (folder/'stage1/diff-square-0/index.html').exists()
     assert not (folder/'stage1/genetic-square-0/index.html').exists()
     (new,) = told['stage2_report'][-1][1] # the one that is valid and not in the data, once
@@ -65,11 +67,19 @@ def test_every_stage_has_its_chapter(folder):
     titles = [title for title,_,_ in told['stage3_report'][-1][1]]
     assert titles == ['seed-0, bumpy: 2.5', 'seed-1, bumpy: 2.5']
 
-def test_stage_2_says_what_came_from_the_warm_up(folder):
+def test_stage_1_says_that_nothing_was_learned(folder, tmp_path):
+    shutil.copytree(folder, tmp_path/'pipeline')
+    shutil.rmtree(tmp_path/'pipeline/stage1/diff-square-0/adapters')
+    parts = stage1_report(CONFIG, tmp_path/'pipeline')
+    assert 'Too few of its edits' in parts[1][1] and ('subheading', 'The fine-tuning') not in parts
+    once = stage1_report(replace(CONFIG, rounds=1), tmp_path/'pipeline')
+    assert once[1][1].endswith('from the same seed programs.')
+
+def test_stage_2_says_what_came_from_genetic_programming(folder):
     text = stage2_report(CONFIG, folder)[1][1]
     rows = pq.read_table(folder/'stage2/data/data').to_pylist()
     train = json.loads((folder/'stage2/data/card.json').read_text())['counts']['train']
-    assert f'{train} of the {train} come from the genetic warm-up' in text and len(rows) > train > 1
+    assert f'{train} of the {train} come from genetic programming' in text and len(rows) > train > 1
 
 def test_what_a_program_says_is_no_html(folder):
     class Domain:

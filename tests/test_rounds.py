@@ -98,6 +98,8 @@ def test_options_of_training_that_would_have_no_effect(tiny):
     for wrong in (dict(model='another'), dict(format='rewrite'), dict(bf16=True)):
         with pytest.raises(RunError, match=f'finetune.{next(iter(wrong))} has no effect'):
             RoundsConfig(model=tiny, finetune=FinetuneConfig(**wrong))
+    with pytest.raises(RunError, match='finetune.hindsight has no effect in rounds without wishes'):
+        RoundsConfig(model=tiny, finetune=FinetuneConfig(hindsight=True))
     RoundsConfig(model=tiny, bf16=True, finetune=FinetuneConfig(tiny, bf16=True))
 
 
@@ -216,12 +218,41 @@ def test_a_portfolio_goes_on_where_it_was(tmp_path, tiny):
     sodarace.sandbox.close()
 
 
+class Idle:
+    "Changes nothing"
+    def propose(self, program, n, seed, mates=()): return [Proposal(Applied(program, 'no_op'))]*n
+
+
+def test_a_mutator_without_an_effect_gives_way():
+    sodarace = Sodarace()
+    both = {'idle': Idle(), 'genetic': GeneticMutator()}
+    portfolio = Portfolio(sodarace, both, {'idle': 1., 'genetic': 1.})
+    evolve(sodarace, portfolio, sodarace.seeds['square'], 8, 1, 4)
+    assert portfolio.times['idle'] > 0 and portfolio.times['genetic'] > portfolio.times['idle']
+    sodarace.sandbox.close()
+
+
 def test_a_portfolio_from_a_configuration(tmp_path, tiny):
     config = EvolveConfig(mutator='portfolio', model=tiny, iterations=4, parents=1, wishes=True)
     start(config, tmp_path/'run', 1)
     asked = {e.message in wishes_of(Sodarace()) for e in rows(tmp_path/'run')[1:]}
     assert asked == {True, False}
     with pytest.raises(RunError, match='there are diff, genetic and portfolio'): EvolveConfig(mutator='both')
+
+
+def test_wishes_that_an_adapter_has_not_learned(tiny, genetic, tmp_path):
+    "An adapter notes that it learned with hindsight, also where it is trained further without"
+    for name,options in (('without', {}), ('with', {'hindsight': True})):
+        start_finetune([str(genetic)], learning(tiny, edits=8, **options), tmp_path/name, 1)
+    further = learning(str(tmp_path/'with/adapter'), edits=8)
+    start_finetune([str(genetic)], further, tmp_path/'further', 1)
+    sodarace = Sodarace()
+    with pytest.raises(ModelError, match='has not learned wishes.*--hindsight'):
+        DiffMutator(load_model(tmp_path/'without/adapter'), Wishes(sodarace))
+    config = EvolveConfig(model=str(tmp_path/'without/adapter'), wishes=True)
+    with pytest.raises(ModelError, match='has not learned wishes'): start(config, tmp_path/'run', 1)
+    assert not (tmp_path/'run').exists()
+    for name in ('with', 'further'): DiffMutator(load_model(tmp_path/name/'adapter'), Wishes(sodarace))
 
 
 def test_drift_from_a_configuration(tmp_path):
@@ -231,7 +262,7 @@ def test_drift_from_a_configuration(tmp_path):
         assert ('drifted' in {e.verdict for e in rows(tmp_path/f'{drift}')}) == drift
 
 
-def test_a_model_learns_what_it_was_asked_in_a_portfolio(tmp_path):
+def test_a_model_learns_its_own_edits_in_a_portfolio(tmp_path):
     letters = Entry(id=0, iteration=0, parent=None, message='', raw='', edit='exact', edit_detail='', diff='',
         program='a', status='ok', detail='', fitness=1., behavior=(1.,), fingerprint='a', runnable=True,
         verdict='new')
@@ -241,4 +272,4 @@ def test_a_model_learns_what_it_was_asked_in_a_portfolio(tmp_path):
     with Run(tmp_path/'run', {'mutator': 'portfolio'}) as run:
         run.append([letters], GridArchive({'length': (0, 9, 9)}), 0.)
         run.append([asked, genetic], GridArchive({'length': (0, 9, 9)}), 0.)
-        assert [c.message for c in edits_of(run)] == ['Longer.', '']
+        assert [c.message for c in edits_of(run)] == ['Longer.']

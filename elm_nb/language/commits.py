@@ -6,7 +6,7 @@ Docs: https://elm-nb.github.io/elm_nb/language/commits.html.md"""
 
 # %% auto #0
 __all__ = ['MOST_FILES', 'MOST_LINES', 'CloneError', 'open_clone', 'licence_of', 'subject', 'commit_edits', 'points',
-           'MinedCommits', 'clone_name', 'mine_commits']
+           'MinedCommits', 'clone_name', 'in_turn', 'mine_commits']
 
 # %% ../../nbs/language/06_commits.ipynb #6c0a0003
 import ast, re, stat, tempfile
@@ -185,8 +185,11 @@ def clone_name(
     return parts[-1].removesuffix('.git')
 
 # %% ../../nbs/language/06_commits.ipynb #6c0a0037
-def _in_turn(lists, n):
-    "The first of each list, then the second of each, until there are `n` programs and what became of them"
+def in_turn(
+    lists:Sequence[Sequence[Change]],
+    n:int # At most
+)->list[Change]: # Of programs and what became of them each pair once
+    "The first of each list, then the second of each"
     ranks = sorted((k, i) for i,found in enumerate(lists) for k in range(len(found)))
     found = {}
     for k,i in ranks: found.setdefault(lists[i][k][:2], lists[i][k])
@@ -210,4 +213,4 @@ def mine_commits(
             clones.append({'name': clone_name(folder), 'licence': licence_of(repo),
                 'commit': repo.head().decode()})
             found.append(_best_first(repo, counts, rng))
-    return MinedCommits(_in_turn(found, n), dict(counts), clones)
+    return MinedCommits(in_turn(found, n), dict(counts), clones)

@@ -85,7 +85,8 @@ def _schedule(config, packs:int)->TrainConfig:
 def _write(model, folder, config, card):
     "The adapter, and what it was trained on"
     write_whole(folder/'finetune.json', json.dumps({'config': asdict(config), **card}, indent=1) + '\n')
-    model.notes = {'format': config.format}
+    hindsight = config.hindsight or model.notes.get('hindsight', False)
+    model.notes = {'format': config.format} | ({'hindsight': True} if hindsight else {})
     model.save(folder/'adapter', torch.bfloat16)
 
 # %% ../../nbs/language/09_finetune.ipynb #515f83c2

@@ -16,7 +16,7 @@ import numpy as np
 
 from .human_edits import Change
 from .model import LanguageModel
-from .mutator import headline, Place, prefixes
+from .mutator import check_messages, headline, Place, prefixes
 from .mutator import KEEP_PREFIX, MAX_LINES, MAX_OLD, MAX_TOKENS, STARTS
 from .training import Text, TrainingError
 from .wishes import granted
@@ -39,9 +39,10 @@ def edits_of(
     until:int=2**31, # Last iteration that is read
     hindsight:Domain=None # The domain of the run, whose wishes take the place of messages, see `granted`
 )->list[Change]:
-    "What a run can teach; a message is empty where nothing is known that would fit"
+    "What a run can teach, a portfolio by its language model's edits only; a message is empty if nothing fits"
     parents = {e.id: e for e in run.entries(f'verdict in {CHAMPION}')}
     condition = f"diff != '' and iteration <= ? and verdict in ({', '.join('?'*len(verdicts))})"
+    if run.config.get('mutator') == 'portfolio': condition += " and raw != ''"
     def change(e):
         parent = parents[e.parent]
         said = _message(parent, e, hindsight)
@@ -67,7 +68,7 @@ def _one_place(a, b):
     if not steps: return None
     (_,i,_,k,_), (_,_,j,_,l) = steps[0], steps[-1]
     if i == j and i < len(a): j, l = j+1, l+1 # an insertion takes the line after it along
-    empty = any(not line for line in a[i:j] + b[k:l])
+    empty = any(not line for line in a[i:j])
     if not 0 < j-i <= MAX_OLD or l-k > MAX_LINES or empty: return None
     return i, j, k, l
 
@@ -164,6 +165,7 @@ def lessons(
     seed:int=0            # Of all random choices
 )->Lessons:
     "Make texts of edits; `TooFewEdits` if there are not two programs with one"
+    check_messages(messages)
     changes = list(dict.fromkeys(changes))
     rng = np.random.default_rng([seed, 0])
     reasons = 'no such form', 'too long', 'not needed', 'held out'

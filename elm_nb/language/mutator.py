@@ -7,14 +7,15 @@ Docs: https://elm-nb.github.io/elm_nb/language/mutator.html.md"""
 # %% auto #0
 __all__ = ['MAX_LINES', 'MAX_OLD', 'KEEP_PREFIX', 'MORE', 'STARTS', 'MAX_TOKENS', 'Place', 'prefixes', 'may_change',
            'choose_place', 'line_probabilities', 'worked_examples', 'Question', 'headline', 'ask', 'check_format',
-           'DiffMutator']
+           'check_messages', 'check_wishes', 'DiffMutator']
 
 # %% ../../nbs/language/03_mutator.ipynb #0ee2c314
 import difflib, re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import exp
+from math import exp, inf
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -63,8 +64,8 @@ def may_change(
     return body/body.sum() if body.any() else np.full(len(lines), 1/len(lines))
 
 # %% ../../nbs/language/03_mutator.ipynb #ab76b79b
-MAX_LINES, MAX_OLD = 4, 4 # new lines of an answer, and old ones that it replaces
-KEEP_PREFIX = 0.7 # how often a prefix stays, where the line has one
+MAX_LINES, MAX_OLD = 8, 4 # new lines of an answer, and old ones that it replaces
+KEEP_PREFIX = 0.3 # how often a prefix stays, where the line has one
 MORE = 0.1 # how often a further line is replaced, if no prefix stays
 
 def choose_place(
@@ -167,7 +168,7 @@ STARTS = { # how an answer begins
     'replace': '<<<<<<< SEARCH',
     'rewrite': 'def',
 }
-MAX_TOKENS = {'infill': 96, 'unified': 256, 'replace': 256, 'rewrite': 512} # a longer answer is malformed
+MAX_TOKENS = {'infill': 224, 'unified': 256, 'replace': 256, 'rewrite': 512} # a longer answer is malformed
 _next = '\n\n# '
 
 def headline(
@@ -214,6 +215,25 @@ def _weights(messages, program):
     "How often to use each message for a program"
     return messages.weights(program) if hasattr(messages, 'weights') else messages
 
+# %% ../../nbs/language/03_mutator.ipynb #c68394ad
+def check_messages(messages:Mapping[str,float]):
+    "Refuse what is no mapping of messages to weights, or has none that could be sampled"
+    if not isinstance(messages, Mapping):
+        raise ModelError(f'messages must be a mapping, like {{"Fixed bugs.": 1.0}}; got {messages!r}')
+    weights = list(messages.values())
+    numbers = all(isinstance(w, Real) and w >= 0 for w in weights)
+    if numbers and weights and 0 < sum(weights) < inf: return
+    raise ModelError(f'weights of messages must be numbers of at least 0, and one above 0; got {weights}')
+
+def check_wishes(
+    notes:Mapping, # Of the adapter, see `adapter_notes`
+    name:str       # Of the model
+):
+    "Refuse wishes that an adapter has not learned"
+    if not notes or notes.get('hindsight'): return
+    raise ModelError(f'the adapter of {name} has not learned wishes; '
+        'train it with --hindsight, or leave --wishes out')
+
 # %% ../../nbs/language/03_mutator.ipynb #e2989339
 class DiffMutator:
     "Mutation by a language model that writes edits"
@@ -226,6 +246,8 @@ class DiffMutator:
         format:str='infill'          # Of the edits, one of `STARTS`
     ):
         check_format(format, model)
+        if hasattr(messages, 'wishes'): check_wishes(model.notes, model.name)
+        if not hasattr(messages, 'weights'): check_messages(messages)
         self.model, self.messages, self.format = model, messages, format
         self.head = worked_examples(examples)
         self.sampling = dict(temperature=temperature, top_p=top_p, max_tokens=MAX_TOKENS[format])

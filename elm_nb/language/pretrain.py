@@ -1,4 +1,4 @@
-"""Train the mutator before its first run: on people's edits, mended bugs, and what genetic runs accepted.
+"""Train the mutator before its first run: on what people edit, and on what genetic runs found.
 
 Docs: https://elm-nb.github.io/elm_nb/language/pretrain.html.md"""
 
@@ -8,27 +8,31 @@ Docs: https://elm-nb.github.io/elm_nb/language/pretrain.html.md"""
 __all__ = ['PretrainConfig', 'run_pretrain', 'pretrain']
 
 # %% ../../nbs/language/10_pretrain.ipynb #8f02e0fd
-import ast, json, re
+import ast, json, math, re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+from fastcore.basics import patch
+from tqdm.auto import tqdm
 
-from .commits import clone_name, mine_commits, open_clone
+from .commits import clone_name, in_turn, mine_commits, open_clone
 from .finetune import FinetuneConfig, train_mutator
 from .human_edits import PACKAGES, Change, describe, leave_out, mine, Mined
 from .lessons import edits_of_runs
 from .model import SMOLLM2, find_model
 from .training import check_numbers, Logged, TrainingError
-from .wishes import granted
+from .wishes import edge, granted, wishes_of
 from ..launch import count_evaluators, count_processes, launch, Workers
 from ..search.domain import Domain, evaluated, find_domain, seed_program
 from ..search.evolve import evolve
-from ..search.genetic import GeneticMutator, perturb_constant
-from ..search.run import differences, replay, Run, write_whole
+from ..search.genetic import GeneticMutator, OPERATOR_SETS
+from ..search.map_elites import CHAMPION, GridArchive
+from ..search.run import differences, Run, write_whole
 
 # %% ../../nbs/language/10_pretrain.ipynb #4bc60890
 @dataclass(frozen=True)
@@ -44,60 +48,96 @@ class PretrainConfig:
     misspelled:int=0    # Functions with misspelled names, to be mended
     parameters:int=300  # Functions with another number
     iterations:int=150  # Of a genetic run from each seed program; each is 32 children of two parents
-    domain_edits:int=3000 # Accepted edits of those runs, at most, those of programs with many of them first
+    runs:int=1          # From each seed program
+    domain_edits:int=3000 # Accepted edits of those runs, at most, see `_domain_edits`
     parts:int=0         # Parts of what the genetic runs found, left out to be written back
+    wish:str=''         # With hindsight at most half of domain_edits and parts fulfil it
     train:FinetuneConfig=FinetuneConfig(SMOLLM2, edits=10**9, longest=768, held_out=0.03, lr=1e-3)
 
     def __post_init__(self):
         git = [self.git] if isinstance(self.git, str|Path) else self.git
         object.__setattr__(self, 'git', tuple(map(str, git)))
         counts = 'human', 'commits', 'bugs', 'misspelled', 'parameters', 'iterations', 'domain_edits', 'parts'
-        check_numbers(self, {'per_package': 1, **dict.fromkeys(counts, 0)})
+        check_numbers(self, {'per_package': 1, 'runs': 1, **dict.fromkeys(counts, 0)})
         self._refuse_without_effect()
 
-    def _refuse_without_effect(self):
-        idle, default = [], PretrainConfig
-        if self.train.improved != FinetuneConfig.improved: idle.append('improved')
-        if not self.human and self.per_package != default.per_package: idle.append('per_package')
-        if not self.git and self.commits != default.commits: idle.append('commits')
-        if self.git and not self.commits: idle.append('git')
-        if not self.iterations and self.domain_edits != default.domain_edits: idle.append('domain_edits')
-        if not self.iterations and self.parts: idle.append('parts')
-        if self.train.hindsight and not (self.iterations and self.domain_edits + self.parts):
-            idle.append('hindsight')
-        if not idle: return
-        raise TrainingError(f'{", ".join(idle)} would have no effect on what is asked for; leave it as it is')
+# %% ../../nbs/language/10_pretrain.ipynb #4bc60a91
+@patch
+def _refuse_without_effect(self:PretrainConfig):
+    "Refuse what would change nothing"
+    idle, default = [], PretrainConfig
+    if self.train.improved != FinetuneConfig.improved: idle.append('improved')
+    if not self.human and self.per_package != default.per_package: idle.append('per_package')
+    if not self.git and self.commits != default.commits: idle.append('commits')
+    if self.git and not self.commits: idle.append('git')
+    if not self.iterations and self.domain_edits != default.domain_edits: idle.append('domain_edits')
+    if not self.iterations and self.parts: idle.append('parts')
+    if not self.iterations and self.runs > 1: idle.append('runs')
+    if self.train.hindsight and not (self.iterations and self.domain_edits + self.parts):
+        idle.append('hindsight')
+    if self.wish and not self.train.hindsight: idle.append('wish')
+    if self.iterations and not self.domain_edits + self.parts:
+        raise TrainingError(f'genetic runs of {self.iterations} iterations would teach nothing; '
+            'ask for domain_edits or parts, or for no iterations')
+    if not idle: return
+    raise TrainingError(f'{", ".join(idle)} would have no effect on what is asked for; leave it as it is')
 
 # %% ../../nbs/language/10_pretrain.ipynb #55fc3e83
 def _genetic_runs(config, folder:Path, domain:Domain, workers)->list[Path]:
     "Runs from each seed program; gives their folders"
-    if not config.iterations: return []
-    for name in domain.seeds:
-        program, seed = seed_program(domain, name), config.train.seed
+    folders, mutator = [], GeneticMutator(OPERATOR_SETS['crossover'])
+    for seed,name in product(range(config.runs if config.iterations else 0), domain.seeds):
+        seed += config.train.seed
         settings = {'domain': config.domain, 'seed_program': name, 'mutator': 'genetic',
-            'iterations': config.iterations, 'parents': 2, 'children': 32, 'seed': seed,
-            'settings': getattr(domain, 'settings', None)}
-        with Run(folder/name, settings) if workers.is_first else nullcontext() as run:
-            evolve(domain, GeneticMutator(), program, config.iterations, 2, 32, seed, run, workers)
-    return [folder/name for name in domain.seeds]
+            'operators': 'crossover', 'drift': True, 'iterations': config.iterations, 'parents': 2,
+            'children': 32, 'seed': seed, 'settings': getattr(domain, 'settings', None)}
+        program, where = seed_program(domain, name), folder/f'{name}-{seed}'
+        with Run(where, settings) if workers.is_first else nullcontext() as run:
+            evolve(domain, mutator, program, config.iterations, 2, 32, seed, run, workers, drift=True)
+        folders.append(where)
+    return folders
 
 # %% ../../nbs/language/10_pretrain.ipynb #05633c44
+def _some(changes, n, rng): return [changes[i] for i in rng.permutation(len(changes))[:n]]
+
 def _said(change, config, domain):
     "An edit with what hindsight says of it, or with what it looks like if that is one of the messages"
     if change.message: return change
     said = describe(change.before, change.after, config.function)
     return change._replace(message=said if said in domain.messages else '')
 
+def _by(changes, name):
+    "Lists of changes that have an attribute in common, the longest first"
+    lists = {}
+    for change in changes: lists.setdefault(getattr(change, name), []).append(change)
+    return sorted(lists.values(), key=len, reverse=True)
+
+# %% ../../nbs/language/10_pretrain.ipynb #05633c01
+def _of_popular(config, runs, domain):
+    "What the runs accepted, of programs with the most edits first, which are cheap to learn"
+    found = [_said(c, config, domain) for c in dict.fromkeys(edits_of_runs(runs))]
+    return [change for changes in _by(found, 'before') for change in changes]
+
+# %% ../../nbs/language/10_pretrain.ipynb #05633c02
+def _that_opened(config, run, domain, rng):
+    "What opened the niches of a run, in any order, with messages by hindsight; a list for each message"
+    found = edits_of_runs([run], verdicts=['new'], hindsight=domain)
+    return _by([_said(c, config, domain) for c in _some(found, len(found), rng)], 'message')
+
+# %% ../../nbs/language/10_pretrain.ipynb #05633c03
 def _domain_edits(config, runs:Sequence[Path], domain:Domain)->list[Change]:
-    "What the runs accepted, edits of one program next to each other, those with the most first"
-    by_program, hindsight = {}, domain if config.train.hindsight else None
-    for change in dict.fromkeys(edits_of_runs(runs, hindsight=hindsight)):
-        by_program.setdefault(change.before, []).append(_said(change, config, domain))
-    programs = sorted(by_program.values(), key=len, reverse=True)
-    return [change for changes in programs for change in changes][:config.domain_edits]
+    "What the runs accepted; with hindsight what opened niches, for which runs and messages take turns"
+    if not config.train.hindsight: return in_turn([_of_popular(config, runs, domain)], config.domain_edits)
+    rng = np.random.default_rng([config.train.seed, 3])
+    lists = [changes for run in runs for changes in _that_opened(config, run, domain, rng)]
+    wished = [changes for changes in lists if config.wish and changes[0].message == config.wish]
+    first = in_turn(wished, config.domain_edits//2)
+    pairs = {change[:2] for change in first}
+    others = [[c for c in changes if c[:2] not in pairs] for changes in lists if changes not in wished]
+    return first + in_turn(others, config.domain_edits - len(first))
 
 # %% ../../nbs/language/10_pretrain.ipynb #715ed031
-_numbers = GeneticMutator([perturb_constant])
+_numbers = GeneticMutator(OPERATOR_SETS['numbers'])
 
 def _part(program, rng)->Change|None:
     "A part of a program, whose numbers are changed up to three times before"
@@ -106,43 +146,65 @@ def _part(program, rng)->Change|None:
         program = proposal.applied.source
     return leave_out(ast.unparse(ast.parse(program)), rng)
 
-def _measured(change, domain, hindsight, rng)->Change|None:
-    "A part with what it does, if that is known; None if it is nothing, or no valid program comes of it"
-    before, after = evaluated(domain, change.before), evaluated(domain, change.after)
-    if after.status != 'ok' or before.fingerprint == after.fingerprint: return None
-    if before.status != 'ok' or not hindsight: return change
-    found = granted(domain, before, after)
-    return change._replace(message=str(rng.choice(found))) if found else change
+# %% ../../nbs/language/10_pretrain.ipynb #715eda01
+def _measured(change, domain, hindsight, counts:Counter)->tuple[Change|None,list[str]]:
+    "A part, or None if it makes no valid program of one that runs; and the wishes that it grants"
+    counts['evaluations'] += 1
+    before = evaluated(domain, change.before)
+    if before.status not in ('ok', 'invalid_result'): return None, []
+    counts['evaluations'] += 1
+    after = evaluated(domain, change.after)
+    if after.status != 'ok' or before.fingerprint == after.fingerprint: return None, []
+    if before.status != 'ok' or not hindsight: return change, []
+    found = granted(domain, before, after, 1)
+    return (change, found) if found else (None, [])
 
 # %% ../../nbs/language/10_pretrain.ipynb #715ed033
-_MOST_ALIKE, _TRIES = 3, 30
+_MOST_ALIKE, _MOST_OF_ONE, _TRIES, _LEAST = 3, 1/6, 50, 0.1
 
-def _archive(folder, domain):
-    with Run(folder) as run: return replay(run.entries(), domain.axes)
+def _held(folder, domain)->tuple[list[list[str]],np.ndarray]:
+    "The programs that held a niche of a run, for each niche, and how often to take that"
+    archive, found = GridArchive(domain.axes), {}
+    with Run(folder) as run:
+        for e in run.entries(f'verdict in {CHAMPION}'):
+            archive.add([e.fitness], [e.behavior], [None])
+            found.setdefault(int(archive.niche([e.behavior])[0]), []).append(e.program)
+    empty = edge(archive)
+    weights = np.array([_LEAST + empty[niche] for niche in found])
+    return list(found.values()), weights/weights.sum()
 
+# %% ../../nbs/language/10_pretrain.ipynb #715ed001
 def _added(change):
     "The new lines of an edit, without their numbers"
     new = Counter(change.after.split('\n')) - Counter(change.before.split('\n'))
     return re.sub(r'\d+', '0', '\n'.join(new.elements()))
 
+# %% ../../nbs/language/10_pretrain.ipynb #715ed002
 def _parts(config, runs:Sequence[Path], domain:Domain)->tuple[list[Change],int]:
-    "Parts of the champions of all runs, each as often as any other, and how many evaluations it took"
-    if not config.parts: return [], 0
-    rng, seen, found, evaluations = np.random.default_rng([config.train.seed, 2]), Counter(), {}, 0
-    champions = [c.item.program for folder in runs for c in _archive(folder, domain).champions.values()]
-    for _ in range(_TRIES*config.parts if champions else 0):
+    "Parts of what held the niches of all runs, and how many evaluations it took"
+    rng, hindsight = np.random.default_rng([config.train.seed, 2]), config.train.hindsight
+    held = [_held(folder, domain) for folder in runs] if config.parts else []
+    most = math.ceil(config.parts*_MOST_OF_ONE) if hindsight else config.parts
+    limits = {config.wish: config.parts//2} if config.wish else {}
+    found, alike, counts, learned = {}, Counter(), Counter(), Counter()
+    bar = tqdm(total=config.parts, unit='part', disable=not held)
+    for k in range(_TRIES*config.parts if held else 0):
         if len(found) == config.parts: break
-        change = _part(champions[rng.integers(len(champions))], rng)
-        if not change or change[:2] in found or seen[_added(change)] == _MOST_ALIKE: continue
-        evaluations += 2
-        if not (change := _measured(change, domain, config.train.hindsight, rng)): continue
-        seen[_added(change)] += 1
-        found[change[:2]] = change
-    return list(found.values()), evaluations
+        niches, often = held[k % len(held)]
+        programs = niches[rng.choice(len(niches), p=often)]
+        part = _part(programs[rng.integers(len(programs))], rng)
+        if not part or part[:2] in found or alike[_added(part)] == _MOST_ALIKE: continue
+        change, wishes = _measured(part, domain, hindsight, counts)
+        wish = config.wish if config.wish in wishes else min(wishes, key=learned.__getitem__, default='')
+        if not change or learned[wish] == limits.get(wish, most): continue
+        learned[wish] += 1
+        alike[_added(part)] += 1
+        found[part[:2]] = change._replace(message=wish or change.message)
+        bar.update()
+    bar.close()
+    return list(found.values()), counts['evaluations']
 
 # %% ../../nbs/language/10_pretrain.ipynb #42ce5442
-def _some(changes, n, rng): return [changes[i] for i in rng.permutation(len(changes))[:n]]
-
 def _mined(config)->Mined:
     "Edits of functions, if any are asked for"
     made = {'bugs': config.bugs, 'parameters': config.parameters, 'misspelled': config.misspelled}
@@ -170,16 +232,10 @@ def _collect(config, runs:Sequence[Path], domain:Domain)->dict:
 # %% ../../nbs/language/10_pretrain.ipynb #008f0c0c
 _CARD = """# An adapter for editing programs
 
-LoRA weights for {base}, trained{further} on edits by `elm pretrain`, with the settings in card.json. \
+LoRA weights for {base}, trained on edits by `elm pretrain`, with the settings in card.json. \
 Licence: Apache-2.0, as that of elm_nb.
 
-- Edits: {edits}. Of these, {used} were learned, in {packs} packs of about {size} tokens, \
-and {held_out} held out.
-- Left out: {elsewhere} that are not of the form `{format}`, and {too_long} that are too long.
-- Genetic runs had accepted the edits of programs of the domain, in {evaluations} evaluations.
-- Functions come from {packages}; commits from {clones}.
-- Training: {steps} steps, with the loss on {tokens} tokens. {losses}
-"""
+{trainings}"""
 
 # %% ../../nbs/language/10_pretrain.ipynb #25f3f298
 def _losses(log:Sequence[Logged], patience:int)->str:
@@ -192,22 +248,60 @@ def _losses(log:Sequence[Logged], patience:int)->str:
     return said + '.'
 
 # %% ../../nbs/language/10_pretrain.ipynb #8ad4e788
+def _counted(card):
+    "What was learned, and what was not"
+    config, counts = card['config'], card['counts']
+    edits = ', '.join(f'{n} {kind}' for kind,n in card['edits by kind'].items() if n)
+    yield (f'Edits: {edits}. Of these, {counts["used"]} were learned, in {card["packs"]} packs of about '
+        f'{config["pack"]} tokens, and {counts["held out"]} held out.')
+    yield (f'Left out: {counts["no such form"]} that are not of the form `{config["format"]}`, '
+        f'and {counts["too long"]} that are too long.')
+
+# %% ../../nbs/language/10_pretrain.ipynb #8ad4ea01
+def _sources(card):
+    "Where edits come from"
+    clones = [f'{c["name"]} ({c["licence"]}) at {c["commit"][:12]}' for c in card.get('clones', ())]
+    packages = [f'{name} ({licence})' for name,licence in card['packages'].items()]
+    if packages: yield f'Functions come from {", ".join(packages)}.'
+    if clones: yield f'Commits come from {", ".join(clones)}.'
+    if card['evaluations']:
+        yield f'Edits of programs of the domain are of genetic runs, in {card["evaluations"]} evaluations.'
+
+# %% ../../nbs/language/10_pretrain.ipynb #8ad4e789
+def _training_text(card:dict)->str:
+    "What a training was, as a list"
+    if not card: return '- There is no card of it.\n'
+    log = [Logged(*row) for row in card['log']]
+    course = (f'Training: {len(log)} steps, with the loss on {log[-1].tokens} tokens. '
+        f'{_losses(log, card["config"]["patience"])}')
+    return ''.join(f'- {line}\n' for line in (*_counted(card), *_sources(card), course))
+
+# %% ../../nbs/language/10_pretrain.ipynb #8ad4ea0f
 def _card_text(card:dict, base:str)->str:
-    "The card of an adapter for the model `base`"
-    config, counts, log = card['config'], card['counts'], [Logged(*row) for row in card['log']]
-    clones = ', '.join(f'{c["name"]} ({c["licence"]}) at {c["commit"][:12]}' for c in card.get('clones', ()))
-    packages = ', '.join(f'{name} ({licence})' for name,licence in card['packages'].items())
-    return _CARD.format(base=base, further='' if config['model'] == base else f', from {config["model"]} on,',
-        format=config['format'], edits=', '.join(f'{n} {kind}' for kind,n in card['edits by kind'].items()),
-        used=counts['used'], packs=card['packs'], size=config['pack'], held_out=counts['held out'],
-        elsewhere=counts['no such form'], too_long=counts['too long'], evaluations=card['evaluations'],
-        packages=packages or 'nowhere', clones=clones or 'nowhere', steps=len(log), tokens=log[-1].tokens,
-        losses=_losses(log, config['patience']))
+    "The card of an adapter for the model `base`, with the trainings that it had before"
+    trainings = [card]
+    while 'before' in trainings[0]: trainings.insert(0, trainings[0]['before'])
+    told = list(map(_training_text, trainings))
+    if len(told) > 1: told = [f'## Training {k}\n\n{text}' for k,text in enumerate(told, 1)]
+    return _CARD.format(base=base, trainings='\n'.join(told))
 
 # %% ../../nbs/language/10_pretrain.ipynb #1f015261
+def _before(model:str)->dict:
+    "The card of the adapter that is trained further, empty if it has none; nothing for another model"
+    folder = Path(find_model(model))
+    if not (folder/'base.json').exists(): return {}
+    if not (folder/'card.json').exists(): return {'before': {}}
+    try: card = json.loads((folder/'card.json').read_text())
+    except ValueError: card = {}
+    if 'log' in card: return {'before': card}
+    raise TrainingError(f'{folder}/card.json is damaged; restore it, or remove it to train without')
+
+
+# %% ../../nbs/language/10_pretrain.ipynb #1f015a01
 def _write_card(folder:Path):
     "Say beside an adapter what it was trained on"
     card = json.loads((folder/'finetune.json').read_text())
+    card |= _before(card['config']['model'])
     base = json.loads((folder/'adapter/base.json').read_text())['model']
     write_whole(folder/'adapter'/'README.md', _card_text(card, base))
     write_whole(folder/'adapter'/'card.json', json.dumps(card, indent=1) + '\n')
@@ -218,6 +312,7 @@ def _asked(config)->dict:
     asked = asdict(config) | {'git': [clone_name(folder) for folder in config.git]}
     return asked if config.git else {name: v for name,v in asked.items() if name not in ('git', 'commits')}
 
+# %% ../../nbs/language/10_pretrain.ipynb #8f307a01
 def _collected(config, folder:Path, runs, domain, workers)->dict:
     "Edits to learn from, collected once; in all processes"
     file = folder/'edits.json'
@@ -247,6 +342,14 @@ def run_pretrain(
     if workers.is_first: _write_card(Path(folder))
 
 # %% ../../nbs/language/10_pretrain.ipynb #15fab54b
+def _check_wish(config):
+    "Refuse a wish that the domain does not have"
+    if not config.train.hindsight: return
+    known = wishes_of(find_domain(config.domain))
+    if not config.wish or config.wish in known: return
+    raise TrainingError(f'{config.domain} has no wish {config.wish!r}; it has {", ".join(map(repr, known))}')
+
+# %% ../../nbs/language/10_pretrain.ipynb #15faba01
 def pretrain(
     config:PretrainConfig,
     folder,         # For edits, checkpoints and the adapter; if it holds the same training, that goes on
@@ -254,7 +357,8 @@ def pretrain(
     evaluators:int=None # Of each process, for the genetic runs; see `count_evaluators`
 ):
     "Train the adapter of a mutator before its first run; `DownloadError` or `CloneError` without its edits"
-    find_model(config.train.model)
+    _before(config.train.model)
+    _check_wish(config)
     if not (Path(folder)/'edits.json').exists():
         for clone in config.git: open_clone(clone).close()
     processes = count_processes(processes)

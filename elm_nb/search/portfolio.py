@@ -39,7 +39,7 @@ class Portfolio:
     def __init__(self,
         domain:Domain,
         mutators:Mapping[str,Mutator], # By name
-        seconds:Mapping[str,float],    # That a child of each takes, with its evaluation
+        seconds:Mapping[str,float],    # That a child of 1,000 characters takes of each, with its evaluation
         least:float=0.2,               # Share of the time that each has at least
         memory:float=60.               # After so many seconds of a mutator's own, an old gain counts a third
     ):
@@ -52,6 +52,7 @@ class Portfolio:
     def _begin(self):
         self.archive, self.turn = GridArchive(self.axes), next(iter(self.mutators))
         self.gains, self.times, self.owed = (dict.fromkeys(self.mutators, 0.) for _ in range(3))
+        self.thousands = 1. # of characters of a child, lately
 
 # %% ../../nbs/search/07_portfolio.ipynb #90f0000d
 @patch
@@ -83,7 +84,9 @@ def learn(self:Portfolio,
     begins = entries[0].parent is None
     if begins: self._begin()
     brought = gain(self.archive, entries)
-    if not begins: self._account(brought, len(entries)*self.seconds[self.turn])
+    lengths = [len(e.program) for e in entries if e.program] # not of those that are their parent's text
+    if lengths: self.thousands = sum(lengths)/len(lengths)/1000
+    if not begins: self._account(brought, self.seconds[self.turn]*len(entries)*self.thousands)
     for mutator in self.mutators.values():
         if hasattr(mutator, 'learn'): mutator.learn(entries)
 
