@@ -127,7 +127,7 @@ def _that_opened(config, run, domain, rng):
 # %% ../../nbs/language/10_pretrain.ipynb #05633c03
 def _domain_edits(config, runs:Sequence[Path], domain:Domain)->list[Change]:
     "What the runs accepted; with hindsight what opened niches, for which runs and messages take turns"
-    if not config.train.hindsight: return in_turn([_of_popular(config, runs, domain)], config.domain_edits)
+    if not config.train.hindsight: return _of_popular(config, runs, domain)[:config.domain_edits]
     rng = np.random.default_rng([config.train.seed, 3])
     lists = [changes for run in runs for changes in _that_opened(config, run, domain, rng)]
     wished = [changes for changes in lists if config.wish and changes[0].message == config.wish]
