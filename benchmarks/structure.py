@@ -4,21 +4,24 @@
 
 Makes 16 edits of each of 32 walkers, 8 from each seed program, which no mutator has learned from, and counts
 those that are valid, that add joints, that add loops, functions or calls of functions of its own, and that
-the map of the other walkers of that seed program would accept. Settings are `messages` (domain or wishes),
+the map of all walkers of that seed program would accept. Settings are `messages` (domain or wishes),
 `lines` of an answer, and `keep`, how often the beginning of a line stays. Without an adapter the operators of
 a variant of `benchmarks/wall.py` are measured. A name that is there is measured anew.
 
 `three trainings` is the adapter that comes with the package, `first training` and `two trainings` what it was
-before, and `adapter of numbers` the former one. `no wish named` and `popular parents` are second trainings
-that were worse at adding joints: without `--wish`, and from edits of the programs that have the most of them.
+before, and `adapter of numbers` the former one, measured when answers had four lines. `no wish named` and
+`popular parents` are second trainings that were worse at adding joints: without `--wish`, and from edits of
+the programs that have the most of them.
 """
 import ast, gzip, json, sys
 from collections import Counter
 from pathlib import Path
+from tempfile import gettempdir
 from time import perf_counter
 
 import numpy as np
 import torch
+from filelock import FileLock
 from wall import variant
 
 from elm_nb.language import mutator as mutator_module
@@ -111,10 +114,12 @@ def measured(mutator, domain):
 
 if __name__ == '__main__':
     name, *rest = sys.argv[1:]
-    domain, rows = Sodarace(), json.loads(OUT.read_text()) if OUT.exists() else {}
+    domain = Sodarace()
     mutator = GeneticMutator(variant(name)[0]) if not rest else \
         diff_mutator(domain, rest[0], **dict(r.split('=') for r in rest[1:]))
-    rows[name] = {'settings': rest[1:], **measured(mutator, domain)}
-    write_whole(OUT, json.dumps(rows, indent=1) + '\n')
-    print(name, rows[name])
+    row = {'settings': rest[1:], **measured(mutator, domain)}
+    with FileLock(Path(gettempdir(), f'{OUT.name}.lock')):
+        rows = json.loads(OUT.read_text()) if OUT.exists() else {}
+        write_whole(OUT, json.dumps(rows | {name: row}, indent=1) + '\n')
+    print(name, row)
     domain.sandbox.close()

@@ -6,21 +6,24 @@
 Evolution by random mutation: of numbers only, by the operators of `GeneticMutator`, with subtree mutation
 added, with crossover added, with neutral drift, and with all of these. From the square to 1,024,000
 evaluations, the paper's budget, with run seed 0 and to 100,000 with run seeds 1 and 2; from each other seed
-program to 100,000 with run seed 0. Each run ends as a row of the file; those that are there are not made
-again. One that was stopped goes on, as long as the folder with its log is there. A run of 100,000 takes some
-five minutes on two cores, one of a million an hour or two, as its walkers grow.
+program to 100,000 with run seed 0. This is the plan; the page of results shows the runs that have been made.
+Each ends as a row of the file; those that are there are not made again. One that was stopped goes on, as long
+as the folder with its log is there. A run of 100,000 takes three to sixteen minutes on two cores, one of a
+million more than an hour, as its walkers grow.
 
 How often to use subtree mutation and crossover is tuned first, by runs of 20,000 evaluations from two of the
 seed programs with run seed 100, which no other run has.
 """
-import sys
+import math, sys
 from collections import Counter
 from itertools import product
 from pathlib import Path
+from tempfile import gettempdir
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock
 
 from elm_nb.launch import count_evaluators, launch
 from elm_nb.search.evolve import evolve
@@ -119,29 +122,42 @@ def champions(log):
         for niche,c in sorted(archive.champions.items())]
 
 
+def lineage(log, last=math.inf):
+    "From the seed program to the heaviest of all that held a niche, of these to the one that goes farthest"
+    entries = {e.id: e for e in log.entries(f'verdict in {CHAMPION} and id < ?', [last])}
+    entry, steps = max(entries.values(), key=lambda e: (e.behavior[2], e.fitness)), []
+    while entry:
+        steps.append({'message': entry.message, 'program': entry.program, 'fitness': entry.fitness,
+            'behavior': entry.behavior, 'evaluations': entry.id})
+        entry = entries.get(entry.parent)
+    return steps[::-1]
+
+
 def done(out=OUT): return pq.read_table(out).to_pylist() if out.exists() else []
 
 
-def keep(rows, out=OUT):
-    names = dict.fromkeys(name for row in rows for name in row)
-    rows = [{name: row.get(name) for name in names} for row in rows]
-    with whole_file(out) as file:
-        pq.write_table(pa.Table.from_pylist(rows), file, compression='zstd', compression_level=19)
+def keep(row, out=OUT):
+    "Add a row to a file, to which others may be adding theirs"
+    with FileLock(Path(gettempdir(), f'{out.name}.lock')):
+        rows = [*done(out), row]
+        names = dict.fromkeys(name for row in rows for name in row)
+        rows = [{name: row.get(name) for name in names} for row in rows]
+        with whole_file(out) as file:
+            pq.write_table(pa.Table.from_pylist(rows), file, compression='zstd', compression_level=19)
 
 
 if __name__ == '__main__':
     what, folder, *names = sys.argv[1:]
     runs = list(tuning() if what == 'tune' else plan(names or VARIANTS))
-    rows = done()
-    known = {(r['variant'], r['seed_program'], r['seed'], r['budget']) for r in rows}
+    known = {(r['variant'], r['seed_program'], r['seed'], r['budget']) for r in done()}
     for run in runs:
         if run in known: continue
         place = Path(folder)/'-'.join(map(str, run)).replace(' ', '-')
         launch(work, (run, str(place)), 1, count_evaluators())
         with Run(place) as log:
             held = [] if what == 'tune' else champions(log)
-            rows = [*done(), dict(zip(('variant', 'seed_program', 'seed', 'budget'), run),
-                course=course(log), champions=held, seconds=sum(r[-1] for r in log.history()))]
-        keep(rows)
-        last = rows[-1]['course'][-1]
+            row = dict(zip(('variant', 'seed_program', 'seed', 'budget'), run), course=course(log),
+                champions=held, seconds=sum(r[-1] for r in log.history()))
+        keep(row)
+        last = row['course'][-1]
         print(*run, f'{last["niches"]} niches, QD score {last["qd_score"]:.0f}', last['by_mass'], flush=True)

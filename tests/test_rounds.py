@@ -207,7 +207,7 @@ def test_a_portfolio_goes_on_where_it_was(tmp_path, tiny):
     def run(folder, *iterations):
         for n in iterations:
             both = {'diff': DiffMutator(load_model(tiny), Wishes(sodarace)), 'genetic': GeneticMutator()}
-            portfolio = Portfolio(sodarace, both, {'diff': 1., 'genetic': 0.25})
+            portfolio = Portfolio(sodarace, both, {'diff': 1., 'genetic': 0.25}, least=0.2)
             with Run(folder, {'seed': 0}) as run:
                 evolve(sodarace, portfolio, sodarace.seeds['square'], n, 1, 4, run=run)
         return rows(folder), portfolio.owed, portfolio.shares()

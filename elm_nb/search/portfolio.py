@@ -40,7 +40,7 @@ class Portfolio:
         domain:Domain,
         mutators:Mapping[str,Mutator], # By name
         seconds:Mapping[str,float],    # That a child of 1,000 characters takes of each, with its evaluation
-        least:float=0.2,               # Share of the time that each has at least
+        least:float=0.03,              # Share of the time that each has at least
         memory:float=60.               # After so many seconds of a mutator's own, an old gain counts a third
     ):
         self.axes, self.mutators, self.seconds = domain.axes, dict(mutators), dict(seconds)
