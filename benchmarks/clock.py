@@ -65,5 +65,6 @@ if __name__ == '__main__':
         if run in known: continue
         place = Path(folder)/'-'.join(map(str, run))
         timed(place, seconds, mutator, program, seed)
-        keep(dict(zip(names, run)) | row(place, seconds), OUT)
-        print(*run, done(OUT)[-1]['course'][-1], flush=True)
+        found = row(place, seconds)
+        keep(dict(zip(names, run)) | found, OUT)
+        print(*run, found['course'][-1], flush=True)
